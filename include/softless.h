@@ -1,0 +1,329 @@
+/*
+ * softless.h - the one installed header of libsoftless.
+ *
+ * Vision Transformers whose attention weights are phi(q k^T / sqrt(K)), phi = softmax or
+ * phi = L^-alpha h ("Replacing softmax with ReLU in Vision Transformers", arXiv 2309.08586):
+ * the attention operator by itself, models, training, evaluation and prediction.
+ *
+ *     sl_context *ctx = NULL;
+ *     sl_model *model = NULL;
+ *     sl_context_options options = SL_CONTEXT_OPTIONS_INIT;
+ *     sl_status st = sl_context_open(&options, &ctx);
+ *     if (st == SL_OK) st = sl_model_load(ctx, "model.safetensors", &model);
+ *     if (st == SL_OK) st = sl_model_predict_file(model, "shoe.png", logits, n_classes);
+ *     if (st != SL_OK) fprintf(stderr, "%s\n", sl_error_message());
+ *     sl_model_free(&model);
+ *     sl_context_close(&ctx);
+ *
+ * Letters used everywhere: B images, L tokens, D width, H heads, K = D/H head size, F MLP width,
+ * C classes, S image side, P patch side. Tensors are row-major; a shape stands beside its pointer.
+ *
+ * Errors: every function that can fail returns sl_status. Out-pointers are untouched on failure,
+ * and sl_error_message() holds one sentence about the last failure of the calling thread.
+ * Ownership: *owned by the caller* means freed with the named function; *borrowed* pointers stay
+ * valid until the object they came from is freed or changed. Free functions take T **, accept NULL
+ * and *NULL, and clear the pointer.
+ * Threads: a context and what was made from it belong to one thread at a time. The library never
+ * prints, exits, installs signal handlers or calls setlocale.
+ */
+#ifndef SOFTLESS_H
+#define SOFTLESS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__)
+#define SL_API __attribute__((visibility("default")))
+#define SL_PRINTF(f, a) __attribute__((format(printf, f, a)))
+#else
+#define SL_API
+#define SL_PRINTF(f, a)
+#endif
+
+/* ---- version, errors, log ------------------------------------------------------------------ */
+
+#define SL_VERSION_MAJOR 0
+#define SL_VERSION_MINOR 1
+#define SL_VERSION_PATCH 0
+
+SL_API const char *sl_version(void);    /* "0.1.0" */
+SL_API int sl_abi_version(void);        /* raised by every break of the binary interface */
+SL_API const char *sl_build_info(void); /* several lines: libraries, features, ISA chosen */
+
+/* What went wrong, by who can mend it. cli/ maps these to exit codes in one table. */
+typedef enum sl_status {
+    SL_OK = 0,
+    SL_ERR_ARGUMENT,    /* a bad argument of an API call */
+    SL_ERR_USAGE,       /* a bad command line */
+    SL_ERR_DATA,        /* bad bytes: image, data set, weights, checkpoint */
+    SL_ERR_INPUT,       /* an input is missing or unreadable */
+    SL_ERR_UNAVAILABLE, /* feature not built, device absent, run directory locked */
+    SL_ERR_UNSUPPORTED, /* shape or type no kernel supports (named in the message) */
+    SL_ERR_INTERNAL,    /* a bug of ours */
+    SL_ERR_MEMORY,      /* out of memory */
+    SL_ERR_CREATE,      /* an output cannot be created */
+    SL_ERR_IO,          /* read or write failed, disk full */
+    SL_ERR_INTERRUPTED, /* stopped on request with the state saved */
+    SL_ERR_DIVERGED,    /* NaN or Inf in training */
+    SL_ERR_CONFIG,      /* recipe error, or a run of another config */
+    SL_STATUS_COUNT
+} sl_status;
+
+/* Short name of a status, e.g. "bad data"; never NULL. Static. */
+SL_API const char *sl_status_text(sl_status status);
+
+/* One sentence about the last failure on this thread; "" if none. Borrowed until the next failing
+ * call on this thread. */
+SL_API const char *sl_error_message(void);
+
+typedef enum sl_log_level { SL_LOG_DEBUG, SL_LOG_INFO, SL_LOG_WARN } sl_log_level;
+
+/* Receives complete lines without '\n'. May be called from any thread, one at a time. */
+typedef void (*sl_log_fn)(void *user, sl_log_level level, const char *line);
+
+/* Sets the process-wide log receiver; NULL (the default) drops messages. */
+SL_API void sl_set_log(sl_log_fn fn, void *user);
+
+/* ---- context ------------------------------------------------------------------------------- */
+
+typedef struct sl_context sl_context;
+
+typedef struct sl_context_options {
+    int threads;        /* compute threads; 0 = SOFTLESS_THREADS, else one per core */
+    const char *device; /* "cpu"; NULL = "cpu" */
+    const char *isa; /* upper bound: "c", "avx2", "avx512", "amx"; NULL = SOFTLESS_ISA, else best */
+} sl_context_options;
+
+#define SL_CONTEXT_OPTIONS_INIT                                                                    \
+    {                                                                                              \
+        0, NULL, NULL                                                                              \
+    }
+
+/* Opens the device. *ctx is owned by the caller; free with sl_context_close after everything made
+ * from it. Errors: SL_ERR_ARGUMENT (unknown device or ISA name), SL_ERR_UNAVAILABLE, SL_ERR_MEMORY.
+ */
+SL_API sl_status sl_context_open(const sl_context_options *options, sl_context **ctx);
+SL_API void sl_context_close(sl_context **ctx);
+
+/* Asks a running sl_train on this context to save and return SL_ERR_INTERRUPTED at the next step.
+ * Async-signal-safe. */
+SL_API void sl_context_request_stop(sl_context *ctx);
+
+/* Compute threads of the context, and the ISA its kernels run on ("c", "avx2", ...; static). */
+SL_API int sl_context_threads(const sl_context *ctx);
+SL_API const char *sl_context_isa(const sl_context *ctx);
+
+/* ---- attention operator -------------------------------------------------------------------- */
+
+typedef enum sl_dtype { SL_F32, SL_BF16, SL_DTYPE_COUNT } sl_dtype;
+
+/* phi of Eq. 1: softmax, or L^-alpha h with these h (formulas and derivatives: MODEL.md). */
+typedef enum sl_phi {
+    SL_PHI_SOFTMAX,
+    SL_PHI_RELU,
+    SL_PHI_RELU2,
+    SL_PHI_GELU,
+    SL_PHI_SOFTPLUS,
+    SL_PHI_IDENTITY,
+    SL_PHI_RELU6,
+    SL_PHI_SIGMOID,
+    SL_PHI_COUNT
+} sl_phi;
+
+/* Name as in recipes ("relu2"), or NULL if out of range. Static. */
+SL_API const char *sl_phi_name(sl_phi phi);
+SL_API sl_status sl_phi_parse(const char *name, sl_phi *phi);
+
+/* Element strides of a [B, L, H, K] operand; K is contiguous. A packed [B, L, 3, H, K] projection
+ * has batch = L*3*H*K, token = 3*H*K, head = K for each of q, k, v. */
+typedef struct sl_strides {
+    size_t batch, token, head;
+} sl_strides;
+
+/*
+ * o_i = sum_j P_ij v_j,  P_ij = m_j c h(s_ij + b),  s_ij = (q_i . k_j) * scale,  c = n^-alpha
+ * (arXiv 2309.08586, Eq. 1 and section 3; masks and lengths: MODEL.md). n = number of keys with
+ * m_j = 1, or `length` if that is not 0. phi = softmax: masked softmax, alpha and bias ignored.
+ * A row whose keys are all masked gives o = 0 and zero gradients. Sums are float32.
+ */
+typedef struct sl_attention {
+    sl_phi phi;
+    float alpha;
+    float scale;              /* 0 = 1/sqrt(K) */
+    float bias;               /* b, added to every score inside h */
+    bool bias_neg_log_length; /* b = bias - log n */
+    double length;            /* 0 = keys present; else the fixed n (the training length) */
+    sl_dtype dtype;           /* type of q, k, v, o and of their gradients */
+    size_t B, H, Lq, Lk, K;
+    const void *q;     /* [B, Lq, H, K] at q_strides */
+    const void *k, *v; /* [B, Lk, H, K] at k_strides, v_strides */
+    sl_strides q_strides, k_strides, v_strides;
+    const uint8_t *key_mask; /* [B, Lk], 1 = valid key, 0 = padding; NULL = all valid */
+} sl_attention;
+
+/* o [B, Lq, H, K] at o_strides, assigned. Errors: SL_ERR_ARGUMENT (NULL, zero size, strides that
+ * overlap heads), SL_ERR_UNSUPPORTED (names the shape), SL_ERR_MEMORY. */
+SL_API sl_status sl_attention_forward(sl_context *ctx, const sl_attention *a, void *o,
+                                      sl_strides o_strides);
+
+/* Gradients from d_o [B, Lq, H, K] at o_strides; dq, dk, dv are assigned, shapes and strides as
+ * q, k, v unless their strides are given. Nothing of the forward pass is needed but q, k, v. */
+typedef struct sl_attention_grads {
+    const void *d_o;
+    sl_strides o_strides;
+    void *dq, *dk, *dv;
+    sl_strides dq_strides, dk_strides, dv_strides;
+} sl_attention_grads;
+
+SL_API sl_status sl_attention_backward(sl_context *ctx, const sl_attention *a,
+                                       const sl_attention_grads *g);
+
+/* ---- recipes ------------------------------------------------------------------------------- */
+
+typedef struct sl_recipe sl_recipe;
+
+/* Reads a YAML recipe (path, or the name of an installed one), then applies n overrides
+ * "section.key=value" in order. Owned by the caller. Errors: SL_ERR_INPUT, SL_ERR_CONFIG (file,
+ * line, key, nearest known key). */
+SL_API sl_status sl_recipe_load(const char *path, const char *const *overrides, size_t n,
+                                sl_recipe **recipe);
+SL_API void sl_recipe_free(sl_recipe **recipe);
+
+/* Resolved recipe as YAML text; with_origin adds where each value came from as a comment.
+ * *text is owned by the caller: sl_text_free. */
+SL_API sl_status sl_recipe_text(const sl_recipe *recipe, bool with_origin, char **text);
+/* One resolved value ("model.alpha") as text. *text owned by the caller. */
+SL_API sl_status sl_recipe_get(const sl_recipe *recipe, const char *key, char **text);
+/* Every recipe key with type, default and meaning, as plain text for --help. Owned by the caller.
+ */
+SL_API sl_status sl_recipe_keys_text(char **text);
+SL_API void sl_text_free(char **text);
+
+/* ---- models -------------------------------------------------------------------------------- */
+
+typedef struct sl_model sl_model;
+
+/* Loads weights (a .safetensors file, a run directory or a checkpoint directory). Missing or
+ * unexpected tensors are SL_ERR_DATA and listed. Owned by the caller. */
+SL_API sl_status sl_model_load(sl_context *ctx, const char *path, sl_model **model);
+/* A freshly initialised model of a recipe; classes > 0 overrides the recipe's. Owned by the caller.
+ */
+SL_API sl_status sl_model_create(sl_context *ctx, const sl_recipe *recipe, size_t classes,
+                                 sl_model **model);
+SL_API void sl_model_free(sl_model **model);
+
+/* Writes weights, config, class names and preprocessing as safetensors, atomically. */
+SL_API sl_status sl_model_save(const sl_model *model, const char *path);
+
+typedef struct sl_model_info {
+    size_t width, depth, heads, mlp, patch, image_height, image_width, classes;
+    size_t tokens;     /* L: keys that attention sees, class and register tokens included */
+    size_t parameters; /* trained scalars */
+    sl_phi phi;
+    double alpha;
+    double flops_forward; /* per image, 2 per multiply-add */
+} sl_model_info;
+
+SL_API sl_status sl_model_get_info(const sl_model *model, sl_model_info *info);
+/* Name of class i, or NULL. Borrowed until the model is freed. */
+SL_API const char *sl_model_class_name(const sl_model *model, size_t i);
+
+/* logits [n, C] float from images u8 [n, image_height, image_width, 3], already preprocessed to the
+ * model's size; any n >= 1 (run in batches inside). */
+SL_API sl_status sl_model_forward(sl_model *model, const uint8_t *images, size_t n, float *logits);
+/* Decodes a JPEG or PNG, preprocesses as the model file says, logits [C]. */
+SL_API sl_status sl_model_predict_file(sl_model *model, const char *path, float *logits);
+
+/* What a file or run directory is: config, parameters by tensor, memory forecast, what is missing
+ * or unexpected; as text or JSON. *text owned by the caller. */
+SL_API sl_status sl_inspect(sl_context *ctx, const char *path, bool json, char **text);
+
+/* ---- data ---------------------------------------------------------------------------------- */
+
+/* Classes, counts, sizes and bad files of a data set SPEC ("fashion-mnist:test", a folder, an IDX
+ * or CIFAR path, "synthetic:..."; README), as text or JSON. *text owned by the caller. */
+SL_API sl_status sl_data_info(const char *spec, bool json, char **text);
+
+/* ---- training and evaluation --------------------------------------------------------------- */
+
+typedef struct sl_train_progress {
+    uint64_t step, total_steps;
+    double epoch, total_epochs;
+    double loss;       /* mean over the last log interval */
+    double train_top1; /* same interval, fraction */
+    double img_per_sec;
+    double data_wait_frac; /* share of the interval spent waiting for data */
+    double eta_s;
+    double val_top1, val_loss; /* last evaluation, NaN before the first */
+} sl_train_progress;
+
+/* Called from the training thread, at least once per log interval. */
+typedef void (*sl_progress_fn)(void *user, const sl_train_progress *progress);
+
+typedef struct sl_train_options {
+    const char *run_dir;     /* NULL = runs/<name>-<hash12> */
+    const char *runs_root;   /* NULL = "runs" */
+    bool fresh;              /* never continue: a new directory -2, -3, ... */
+    const char *init;        /* weights to start from, NULL = scratch */
+    bool reset_head;         /* with init: the head may differ and is initialised anew */
+    bool strict;             /* a corrupt checkpoint is an error instead of falling back */
+    sl_progress_fn progress; /* may be NULL */
+    void *user;
+} sl_train_options;
+
+typedef struct sl_train_result {
+    char run_dir[4096];
+    uint64_t step;
+    bool resumed, already_done;
+    double val_top1, val_top1_se, val_loss; /* fractions; NaN without an evaluation set */
+    double train_loss;                      /* mean of the last log interval */
+    double img_per_sec, wall_s, core_hours;
+} sl_train_result;
+
+/* Trains a recipe, or goes on with its run directory bit for bit. Returns SL_ERR_INTERRUPTED after
+ * sl_context_request_stop (state saved), SL_ERR_DIVERGED, SL_ERR_CONFIG (run of another config,
+ * differences listed), SL_ERR_UNAVAILABLE (locked by another process), SL_ERR_IO, ... */
+SL_API sl_status sl_train(sl_context *ctx, const sl_recipe *recipe, const sl_train_options *options,
+                          sl_train_result *result);
+
+typedef struct sl_eval_result {
+    size_t images, skipped;
+    double top1, top1_se, top5, loss; /* fractions; se = sqrt(p (1-p) / n) */
+    double img_per_sec;
+    double length_used; /* the L of L^-alpha */
+} sl_eval_result;
+
+/* Accuracy of a model on a data set SPEC, preprocessed as the model file says; NULL spec = the
+ * evaluation set recorded in the model. */
+SL_API sl_status sl_evaluate(sl_model *model, const char *spec, size_t batch,
+                             sl_eval_result *result);
+
+/* A training step by itself, on the caller's batches: for benchmarks and own training loops. */
+typedef struct sl_trainer sl_trainer;
+typedef struct sl_step_result {
+    double loss, grad_norm;
+    size_t correct;
+} sl_step_result;
+SL_API sl_status sl_trainer_create(sl_context *ctx, const sl_recipe *recipe, size_t classes,
+                                   sl_trainer **trainer);
+/* images u8 [batch, image_height, image_width, 3], labels [batch] in 0..C-1, batch = train.batch.
+ */
+SL_API sl_status sl_trainer_step(sl_trainer *trainer, const uint8_t *images, const int32_t *labels,
+                                 sl_step_result *result);
+/* Borrowed until the trainer is freed: the model being trained. */
+SL_API sl_model *sl_trainer_model(sl_trainer *trainer);
+SL_API void sl_trainer_free(sl_trainer **trainer);
+
+/* Floating-point operations per second of a register-only multiply-add loop on all threads of the
+ * context: the peak that benchmarks are measured against. Takes about `seconds`. */
+SL_API sl_status sl_measure_peak(sl_context *ctx, sl_dtype dtype, double seconds, double *flops);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,32 @@
+/*
+ * Growing text buffers, escaping of outside bytes, and the nearest known name for "did you mean".
+ */
+#ifndef SL_BASE_TEXT_H
+#define SL_BASE_TEXT_H
+
+#include "base/error.h"
+
+/* Zero-initialise; text is NULL until the first append. Appends after an allocation failure do
+ * nothing; sl_text_take reports it. */
+typedef struct sl_text {
+    char *text;
+    size_t length, capacity;
+    bool failed;
+} sl_text;
+
+void sl_text_addf(sl_text *t, const char *fmt, ...) SL_PRINTF(2, 3);
+void sl_text_add(sl_text *t, const char *s);
+void sl_text_add_json_string(sl_text *t, const char *s); /* with quotes and escapes */
+void sl_text_add_json_number(sl_text *t, double x);      /* %.17g, or null if not finite */
+/* Hands the block over (sl_free, or sl_text_free of the API); SL_ERR_MEMORY if an append failed. */
+sl_status sl_text_take(sl_text *t, char **out);
+void sl_text_clear(sl_text *t);
+
+/* Bytes from outside made printable: \xNN for control and non-UTF-8 bytes, cut at 200 bytes. */
+#define SL_ESCAPED_SIZE 256
+const char *sl_escape(const void *bytes, size_t n, char out[SL_ESCAPED_SIZE]);
+
+/* The name nearest to `word` by edit distance, or NULL if none is within a third of its length. */
+const char *sl_nearest(const char *word, const char *const *names, size_t n);
+
+#endif

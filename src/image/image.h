@@ -1,0 +1,44 @@
+/*
+ * Bytes -> pixels: decoders, resize, crops. Images are u8 [h, w, 3], RGB, row-major.
+ */
+#ifndef SL_IMAGE_IMAGE_H
+#define SL_IMAGE_IMAGE_H
+
+#include "base/error.h"
+#include "base/rng.h"
+#include "config/config.h"
+
+struct sl_image {
+    size_t h, w;
+    uint8_t *pixels; /* [h, w, 3], owned */
+    size_t capacity; /* bytes, so that a buffer can be reused */
+};
+/* Makes room for h x w; keeps the buffer when it is large enough. */
+sl_status sl_image_resize_buffer(struct sl_image *img, size_t h, size_t w);
+void sl_image_free(struct sl_image *img);
+
+/* JPEG or PNG by the first bytes; grey becomes three channels, alpha is dropped, 16 bits become 8.
+ * Truncated or damaged files are SL_ERR_DATA; what: name for errors. Caps: 64 Mpx, side 65,535. */
+sl_status sl_image_decode(const void *bytes, size_t n, const char *what, struct sl_image *img);
+
+/* Encodes for tests and figures. Exclusive creation is not asked for: replaces atomically. */
+sl_status sl_image_write_png(const char *path, const struct sl_image *img);
+
+enum sl_filter { SL_FILTER_BILINEAR, SL_FILTER_BICUBIC }; /* antialiased, bit-equal to Pillow's */
+/* The box (y0, x0, bh, bw) of src, in pixels, resized to h x w. */
+sl_status sl_image_resize(const struct sl_image *src, double y0, double x0, double bh, double bw,
+                          size_t h, size_t w, enum sl_filter filter, struct sl_image *dst);
+
+/* ---- input pipelines ---- */
+struct sl_pipeline; /* a compiled list of ops */
+/* Compiles op strings; SL_ERR_CONFIG with the nearest op name. A final op that does not leave
+ * out_h x out_w is found here where sizes are fixed, else when it runs. */
+sl_status sl_pipeline_create(const struct sl_pipeline_config *config, size_t out_h, size_t out_w,
+                             struct sl_pipeline **pipeline);
+void sl_pipeline_free(struct sl_pipeline **pipeline);
+/* Runs on one image; random ops draw from rng only. dst [out_h, out_w, 3]. work: reusable buffers,
+ * zero-initialised [2] by the caller, one pair per thread. */
+sl_status sl_pipeline_run(const struct sl_pipeline *pipeline, const struct sl_image *src,
+                          sl_rng *rng, struct sl_image work[2], uint8_t *dst);
+
+#endif

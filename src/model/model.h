@@ -1,0 +1,116 @@
+/*
+ * A Vision Transformer: a table of parameters, a table of activations, and forward and backward as
+ * flat lists of op calls. One arena each for parameters, gradients, packed weights and activations,
+ * laid out by the tables, so that the memory forecast is what will be used.
+ */
+#ifndef SL_MODEL_MODEL_H
+#define SL_MODEL_MODEL_H
+
+#include "ops/ops.h"
+
+/* ---- parameters ---- */
+enum sl_init {
+    SL_INIT_ZEROS,
+    SL_INIT_ONES,
+    SL_INIT_CONSTANT, /* value */
+    SL_INIT_XAVIER,   /* uniform, bound = value */
+    SL_INIT_LECUN,    /* truncated normal at 2 sigma, resulting std = value */
+    SL_INIT_NORMAL    /* normal, std = value */
+};
+
+struct sl_param {
+    char name[96]; /* timm's name: "blocks.0.attn.qkv.weight" */
+    size_t rank, shape[4];
+    size_t count;  /* product of shape */
+    size_t offset; /* floats from the start of the arena, multiple of 16 */
+    enum sl_init init;
+    double value;
+    bool decay; /* weight decay applies (big_vision: kernels) */
+};
+
+/* Indices into the table; SIZE_MAX = absent. Per block where marked. */
+struct sl_block_params {
+    size_t norm1_w, norm1_b, qkv_w, qkv_b, q_norm_w, q_norm_b, k_norm_w, k_norm_b, gate_w, gate_b,
+        proj_w, proj_b, ls1, norm2_w, norm2_b, fc1_w, fc1_b, fc2_w, fc2_b, ls2;
+};
+struct sl_param_table {
+    struct sl_param *params;
+    size_t n, floats; /* arena size in floats */
+    size_t patch_w, patch_b, cls, reg, pos, norm_w, norm_b;
+    struct sl_block_params *blocks; /* [depth] */
+    size_t map_latent, map_q_w, map_q_b, map_kv_w, map_kv_b, map_proj_w, map_proj_b, map_norm_w,
+        map_norm_b, map_fc1_w, map_fc1_b, map_fc2_w, map_fc2_b;
+    size_t pre_w, pre_b, head_w, head_b;
+};
+sl_status sl_param_table_build(const struct sl_vit_config *vit, struct sl_param_table *table);
+void sl_param_table_free(struct sl_param_table *table);
+/* Initialises host floats [table->floats], draws addressed by (seed, tensor, element). */
+void sl_param_init(const struct sl_param_table *table, uint64_t seed, float *params);
+
+/* ---- memory forecast: bytes of each arena, exactly what sl_net_create will allocate ---- */
+struct sl_memory {
+    size_t params, grads, packed, activations, scratch, inputs, optimizer;
+};
+
+/* ---- a net: parameters and buffers for one batch size on one device ---- */
+struct sl_net;
+
+struct sl_net_options {
+    struct sl_vit_config vit;
+    sl_dtype type; /* activation type */
+    size_t batch;  /* images per pass */
+    bool training; /* gradients and saved activations */
+    float value_min, value_max;
+};
+
+/* Allocates every arena (parameters zero). Plans all ops, so that passes never allocate. */
+sl_status sl_net_create(struct sl_device *dev, const struct sl_net_options *options,
+                        struct sl_net **net);
+void sl_net_free(struct sl_net **net);
+sl_status sl_net_forecast(struct sl_device *dev, const struct sl_net_options *options,
+                          struct sl_memory *memory);
+
+const struct sl_param_table *sl_net_params(const struct sl_net *net);
+const struct sl_net_options *sl_net_get_options(const struct sl_net *net);
+/* Flat device arenas [floats]; grads NULL unless training. Borrowed. After writing parameters call
+ * sl_net_params_changed, which packs the weights anew. */
+float *sl_net_param_data(struct sl_net *net);
+float *sl_net_grad_data(struct sl_net *net);
+sl_status sl_net_params_changed(struct sl_net *net);
+
+/* images u8 [n, SH, SW, 3] in host memory, n <= batch. logits: device float [n, C], borrowed until
+ * the next pass. mix: mixup weight, 1 = none. */
+sl_status sl_net_forward(struct sl_net *net, const uint8_t *images, size_t n, float mix,
+                         const float **logits);
+/* Loss of the logits of the last forward; with gradients: dlogits kept for sl_net_backward.
+ * args->logits, B, C, dlogits, dtype are filled in here. */
+sl_status sl_net_loss(struct sl_net *net, struct sl_loss_args *args);
+/* Parameter gradients += from the last forward and loss (training only). */
+sl_status sl_net_backward(struct sl_net *net);
+sl_status sl_net_zero_grads(struct sl_net *net);
+
+/* Multiply-adds x 2 of one forward pass of one image, by formula. */
+double sl_vit_flops(const struct sl_vit_config *vit);
+
+/* ---- weights in and out (weights.c) ---- */
+struct sl_weights_meta {
+    struct sl_vit_config vit;
+    struct sl_data_config data; /* preprocessing only: eval_ops, value range; eval spec */
+    char **classes;             /* [vit.classes], owned, or NULL */
+    uint64_t step;
+    char train_digest[33]; /* config digest, "" if none */
+};
+void sl_weights_meta_free(struct sl_weights_meta *meta);
+
+/* Writes host floats (arena layout) as safetensors with timm's names and metadata, fsynced; creates
+ * `path` exclusively. digest (33) and size may be NULL. */
+sl_status sl_weights_write(const char *path, const struct sl_weights_meta *meta,
+                           const float *params, char *digest, uint64_t *size);
+/* Metadata only. */
+sl_status sl_weights_read_meta(const char *path, struct sl_weights_meta *meta);
+/* Reads into host floats of `table`'s layout; every missing or unexpected tensor or wrong shape is
+ * listed in one SL_ERR_DATA. allow_head: head.* may be missing or of another shape (left alone). */
+sl_status sl_weights_read(const char *path, const struct sl_param_table *table, bool allow_head,
+                          float *params);
+
+#endif

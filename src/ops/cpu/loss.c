@@ -1,0 +1,7 @@
+#include "ops/cpu/cpu.h"
+sl_status sl_cpu_loss(struct sl_device *d, const struct sl_loss_args *a)
+{
+    (void)d;
+    (void)a;
+    SL_FAIL(SL_ERR_UNSUPPORTED, "stub");
+}
