@@ -48,6 +48,8 @@ struct sl_train_state { /* everything besides parameters and moments that a resu
     double best_top1;        /* -1 = none yet */
     uint64_t best_step;
     uint64_t skipped_updates; /* by nan_policy skip */
+    double interval_loss;     /* sums since the last metrics line, so that a resume repeats it */
+    uint64_t interval_correct, interval_images;
 };
 struct sl_checkpoint_io {
     const char *run_dir;
