@@ -26,6 +26,10 @@ typedef struct sl_io_calls {
 } sl_io_calls;
 extern sl_io_calls sl_io;
 
+/* Records "PATH: cannot DOING: text of errno (what to do)". The status is `otherwise` unless errno
+ * says more: SL_ERR_IO for a full or broken disk, SL_ERR_MEMORY for exhausted memory or files. */
+sl_status sl_io_error(sl_status otherwise, const char *doing, const char *path);
+
 /* ---- reading ---- */
 
 /* A regular file opened for reading; size as of opening. */
