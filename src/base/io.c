@@ -32,6 +32,7 @@ sl_io_calls sl_io = {
     .rmdir = rmdir,
     .mkdir = mkdir,
     .ftruncate = ftruncate,
+    .statvfs = statvfs,
 };
 
 /* What an errno says about the machine whatever was being done, and what the user can do. */

@@ -6,6 +6,7 @@
 #ifndef SL_BASE_IO_H
 #define SL_BASE_IO_H
 
+#include <sys/statvfs.h>
 #include <sys/types.h>
 
 #include "base/error.h"
@@ -23,6 +24,7 @@ typedef struct sl_io_calls {
     int (*rmdir)(const char *path);
     int (*mkdir)(const char *path, mode_t mode);
     int (*ftruncate)(int fd, off_t size);
+    int (*statvfs)(const char *path, struct statvfs *info);
 } sl_io_calls;
 extern sl_io_calls sl_io;
 
@@ -76,6 +78,8 @@ void sl_writer_abandon(sl_writer **w); /* closes without a word; the file stays 
 
 /* Replaces `path` by these bytes: temporary file, fsync, rename, fsync of the directory. */
 sl_status sl_write_file_atomic(const char *path, const void *data, size_t n);
+/* Cuts an existing file to `size` bytes and syncs it; SL_ERR_DATA if it is shorter. */
+sl_status sl_truncate_file(const char *path, uint64_t size);
 /* Renames and syncs the directory of `to`. */
 sl_status sl_rename_sync(const char *from, const char *to);
 sl_status sl_sync_dir(const char *path);

@@ -6,6 +6,7 @@
 #define _POSIX_C_SOURCE 200809L
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -175,5 +176,31 @@ fail:
     sl_writer_abandon(&w);
     sl_io.unlink(temp);
     sl_free(temp);
+    return st;
+}
+
+static sl_status truncate_open(int fd, const char *path, uint64_t size)
+{
+    struct stat info;
+    if (fstat(fd, &info) != 0)
+        return sl_io_error(SL_ERR_IO, "look at it", path);
+    if ((uint64_t)info.st_size < size)
+        SL_FAIL(SL_ERR_DATA, "%s: %" PRIu64 " bytes, but %" PRIu64 " were expected at least", path,
+                (uint64_t)info.st_size, size);
+    if (sl_io.ftruncate(fd, (off_t)size) != 0)
+        return sl_io_error(SL_ERR_IO, "truncate it", path);
+    if (sl_io.fsync(fd) != 0)
+        return sl_io_error(SL_ERR_IO, "sync it to disk", path);
+    return SL_OK;
+}
+
+sl_status sl_truncate_file(const char *path, uint64_t size)
+{
+    const int fd = sl_io.open(path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW, 0);
+    if (fd < 0)
+        return sl_io_error(SL_ERR_INPUT, "open it", path);
+    sl_status st = truncate_open(fd, path, size);
+    if (sl_io.close(fd) != 0 && st == SL_OK)
+        st = sl_io_error(SL_ERR_IO, "close it", path);
     return st;
 }

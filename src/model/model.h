@@ -102,10 +102,11 @@ struct sl_weights_meta {
 };
 void sl_weights_meta_free(struct sl_weights_meta *meta);
 
-/* Writes host floats (arena layout) as safetensors with timm's names and metadata, fsynced; creates
- * `path` exclusively. digest (33) and size may be NULL. */
+/* Writes host floats in the layout of `table` (that of meta->vit) as safetensors with timm's names
+ * and metadata, fsynced; creates `path` exclusively. digest (33) and size may be NULL. */
 sl_status sl_weights_write(const char *path, const struct sl_weights_meta *meta,
-                           const float *params, char *digest, uint64_t *size);
+                           const struct sl_param_table *table, const float *params, char *digest,
+                           uint64_t *size);
 /* Metadata only. */
 sl_status sl_weights_read_meta(const char *path, struct sl_weights_meta *meta);
 /* Reads into host floats of `table`'s layout; every missing or unexpected tensor or wrong shape is

@@ -41,7 +41,14 @@ struct sl_moments {
 struct sl_moments sl_stepper_moments(struct sl_stepper *stepper);
 size_t sl_optimizer_bytes(const struct sl_train_config *train, size_t floats);
 
-/* ---- checkpoint.c: the protocol of DESIGN.md "Checkpoints" ---- */
+/* ---- lock.c: one process per run directory ---- */
+struct sl_run_lock;
+/* Takes RUN/lock (flock; host and process inside); the directory must exist. SL_ERR_UNAVAILABLE
+ * names the holder. The lock goes with the process, so a killed one leaves nothing to clean. */
+sl_status sl_run_lock(const char *run_dir, struct sl_run_lock **lock);
+void sl_run_unlock(struct sl_run_lock **lock); /* accepts NULL, clears */
+
+/* ---- checkpoint*.c: the protocol of DESIGN.md "Checkpoints" ---- */
 struct sl_train_state { /* everything besides parameters and moments that a resume needs */
     uint64_t step;
     uint64_t metrics_offset; /* bytes of metrics.jsonl that belong to this state */
@@ -51,20 +58,40 @@ struct sl_train_state { /* everything besides parameters and moments that a resu
     double interval_loss;     /* sums since the last metrics line, so that a resume repeats it */
     uint64_t interval_correct, interval_images;
 };
+/* What a checkpoint is made of: plain host arrays, saved from or loaded into. All borrowed. */
 struct sl_checkpoint_io {
-    const char *run_dir;
+    const char *run_dir; /* exists and is locked by the caller */
     const struct sl_config *config;
-    const struct sl_weights_meta *meta;
-    struct sl_stepper *stepper;
-    const char *data_digest;
+    const struct sl_weights_meta *meta; /* for the weights file; its step is not used */
+    const struct sl_param_table *table;
+    float *params; /* [table->floats] */
+    struct sl_moments moments;
+    const char *data_digest; /* of the data set's names and sizes, under 64 characters */
+    const char *build;       /* version, ISA, threads: another one at resume is a warning */
 };
-/* reason: "periodic" | "signal" | "final". */
+/* Publishes RUN/checkpoints/step-<step>, durable on return, then prunes. reason: "periodic" |
+ * "signal" | "final". state->best_step == step marks it as the best one. A failed attempt is
+ * repeated in a new folder at most twice; on failure the old checkpoints stand. SL_ERR_DIVERGED: a
+ * parameter or moment is not finite (named). SL_ERR_IO names the bytes needed or path and cause. */
 sl_status sl_checkpoint_save(const struct sl_checkpoint_io *io, const struct sl_train_state *state,
                              const char *reason);
-/* Newest one that verifies; *found = false if there is none at all. */
+/* Loads the newest one that verifies into params and moments (undefined on failure); removes what
+ * dead processes left. *found = false, and OK, if there is none at all. Damaged ones are reported
+ * and renamed bad-*, or with `strict` SL_ERR_DATA; SL_ERR_DATA too if none verifies. SL_ERR_CONFIG
+ * lists what differs from the config or data set of the checkpoint, old -> new. */
 sl_status sl_checkpoint_load(const struct sl_checkpoint_io *io, bool strict,
                              struct sl_train_state *state, bool *found);
-/* The weights file of the newest checkpoint of a run directory (best: of the best one). sl_free. */
+/* Reads one checkpoint folder whole: manifest, names, sizes, digests. info may be NULL. */
+struct sl_checkpoint_info {
+    struct sl_train_state state;
+    char reason[16];
+    char *config; /* YAML of the resolved config; owned */
+    char data_digest[64], build[256];
+};
+sl_status sl_checkpoint_verify(const char *dir, struct sl_checkpoint_info *info);
+void sl_checkpoint_info_free(struct sl_checkpoint_info *info);
+/* The weights file of the newest checkpoint of a run directory that verifies, or of the best one it
+ * knows. SL_ERR_INPUT if there is none. sl_free. */
 sl_status sl_checkpoint_weights_path(const char *run_dir, bool best, char **path);
 
 /* ---- run.c ---- */
