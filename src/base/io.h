@@ -71,6 +71,7 @@ sl_status sl_writer_open(const char *path, sl_writer **w);
 sl_status sl_writer_append(const char *path, sl_writer **w);
 sl_status sl_writer_write(sl_writer *w, const void *data, size_t n);
 sl_status sl_writer_flush(sl_writer *w);
+sl_status sl_writer_sync(sl_writer *w); /* flush and fsync; the writer stays open */
 /* Flushes, fsyncs if `sync`, closes, frees. digest (33 bytes, NUL-terminated hex) may be NULL.
  * Frees also on failure. */
 sl_status sl_writer_close(sl_writer **w, bool sync, char *digest, uint64_t *size);

@@ -71,8 +71,6 @@ sl_status sl_writer_append(const char *path, sl_writer **w)
 static sl_status put(sl_writer *w, const unsigned char *bytes, size_t n)
 {
     const size_t most = (size_t)1 << 30;
-    if (w->dead)
-        SL_FAIL(SL_ERR_IO, "%s: an earlier write failed, so the file is not used", w->path);
     while (n > 0) {
         const ssize_t did = sl_io.write(w->fd, bytes, n < most ? n : most);
         if (did < 0 && errno == EINTR)
@@ -91,19 +89,30 @@ static sl_status put(sl_writer *w, const unsigned char *bytes, size_t n)
 
 sl_status sl_writer_flush(sl_writer *w)
 {
+    if (w->dead)
+        SL_FAIL(SL_ERR_IO, "%s: an earlier write failed, so the file is not used", w->path);
     const size_t n = w->used;
     w->used = 0;
     return put(w, w->buffer, n);
+}
+
+sl_status sl_writer_sync(sl_writer *w)
+{
+    SL_TRY(sl_writer_flush(w));
+    if (sl_io.fsync(w->fd) == 0)
+        return SL_OK;
+    w->dead = true;
+    return sl_io_error(SL_ERR_IO, "sync it to disk", w->path);
 }
 
 sl_status sl_writer_write(sl_writer *w, const void *data, size_t n)
 {
     if (n == 0)
         return SL_OK;
-    sl_hash_add(w->hash, data, n);
-    w->size += n;
     if (n > BUFFER - w->used)
         SL_TRY(sl_writer_flush(w));
+    sl_hash_add(w->hash, data, n);
+    w->size += n;
     if (n > BUFFER)
         return put(w, data, n);
     memcpy(w->buffer + w->used, data, n);
@@ -116,9 +125,7 @@ sl_status sl_writer_close(sl_writer **pw, bool sync, char *digest, uint64_t *siz
     sl_writer *w = *pw;
     if (!w)
         return SL_OK;
-    sl_status st = sl_writer_flush(w);
-    if (st == SL_OK && sync && sl_io.fsync(w->fd) != 0)
-        st = sl_io_error(SL_ERR_IO, "sync it to disk", w->path);
+    sl_status st = sync ? sl_writer_sync(w) : sl_writer_flush(w);
     if (sl_io.close(w->fd) != 0 && st == SL_OK)
         st = sl_io_error(SL_ERR_IO, "close it", w->path);
     if (st == SL_OK) {
