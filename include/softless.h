@@ -81,6 +81,10 @@ SL_API const char *sl_status_text(sl_status status);
  * call on this thread. */
 SL_API const char *sl_error_message(void);
 
+/* The name nearest to `word` by edit distance, for "did you mean"; NULL if none is near. Static
+ * data of the caller. */
+SL_API const char *sl_nearest(const char *word, const char *const *names, size_t n);
+
 typedef enum sl_log_level { SL_LOG_DEBUG, SL_LOG_INFO, SL_LOG_WARN } sl_log_level;
 
 /* Receives complete lines without '\n'. May be called from any thread, one at a time. */

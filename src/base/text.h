@@ -26,7 +26,4 @@ void sl_text_clear(sl_text *t);
 #define SL_ESCAPED_SIZE 256
 const char *sl_escape(const void *bytes, size_t n, char out[SL_ESCAPED_SIZE]);
 
-/* The name nearest to `word` by edit distance, or NULL if none is within a third of its length. */
-const char *sl_nearest(const char *word, const char *const *names, size_t n);
-
 #endif

@@ -1,0 +1,197 @@
+/*
+ * Text buffers, escaping, edit distance.
+ */
+#include "base/text.h"
+
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/alloc.h"
+
+static bool reserve(sl_text *t, size_t more)
+{
+    if (t->failed)
+        return false;
+    if (t->length + more + 1 <= t->capacity)
+        return true;
+    size_t capacity = t->capacity ? t->capacity : 256;
+    while (capacity < t->length + more + 1)
+        capacity *= 2;
+    char *text = sl_regrow(t->text, t->capacity, capacity, 1);
+    if (!text) {
+        t->failed = true;
+        return false;
+    }
+    t->text = text;
+    t->capacity = capacity;
+    return true;
+}
+
+static void add_bytes(sl_text *t, const char *s, size_t n)
+{
+    if (!reserve(t, n))
+        return;
+    memcpy(t->text + t->length, s, n);
+    t->length += n;
+    t->text[t->length] = '\0';
+}
+
+void sl_text_add(sl_text *t, const char *s)
+{
+    add_bytes(t, s, strlen(s));
+}
+
+void sl_text_addf(sl_text *t, const char *fmt, ...)
+{
+    va_list args, again;
+    va_start(args, fmt);
+    va_copy(again, args);
+    const int n = vsnprintf(NULL, 0, fmt, args);
+    va_end(args);
+    if (n >= 0 && reserve(t, (size_t)n)) {
+        vsnprintf(t->text + t->length, (size_t)n + 1, fmt, again);
+        t->length += (size_t)n;
+    }
+    va_end(again);
+}
+
+void sl_text_add_json_string(sl_text *t, const char *s)
+{
+    add_bytes(t, "\"", 1);
+    for (; *s; s++) {
+        const unsigned char c = (unsigned char)*s;
+        if (c == '"' || c == '\\')
+            sl_text_addf(t, "\\%c", c);
+        else if (c < 0x20 || c == 0x7F)
+            sl_text_addf(t, "\\u%04x", c);
+        else
+            add_bytes(t, s, 1);
+    }
+    add_bytes(t, "\"", 1);
+}
+
+/* The shortest decimal that reads back as the same double. */
+void sl_text_add_json_number(sl_text *t, double x)
+{
+    if (!isfinite(x)) {
+        sl_text_add(t, "null");
+        return;
+    }
+    char s[32];
+    for (int digits = 1; digits <= 17; digits++) {
+        double back = 0;
+        snprintf(s, sizeof s, "%.*g", digits, x);
+        if (sscanf(s, "%lf", &back) == 1 && back == x)
+            break;
+    }
+    sl_text_add(t, s);
+}
+
+sl_status sl_text_take(sl_text *t, char **out)
+{
+    if (!t->failed && !t->text)
+        reserve(t, 0); /* nothing was added: hand out "" */
+    if (t->failed) {
+        sl_text_clear(t);
+        SL_FAIL(SL_ERR_MEMORY, "out of memory while a text was put together");
+    }
+    *out = t->text;
+    *t = (sl_text){0};
+    return SL_OK;
+}
+
+void sl_text_clear(sl_text *t)
+{
+    sl_free(t->text);
+    *t = (sl_text){0};
+}
+
+/* Bytes of the UTF-8 character at s (n remain), or 0 if it is not one. */
+static size_t utf8_length(const unsigned char *s, size_t n)
+{
+    static const unsigned lowest[5] = {0, 0, 0x80, 0x800, 0x10000};
+    const size_t k = s[0] < 0x80       ? 1
+                     : s[0] >> 5 == 6  ? 2
+                     : s[0] >> 4 == 14 ? 3
+                     : s[0] >> 3 == 30 ? 4
+                                       : 0;
+    if (k == 0 || k > n)
+        return 0;
+    unsigned code = k == 1 ? s[0] : s[0] & (0x7Fu >> k);
+    for (size_t i = 1; i < k; i++) {
+        if (s[i] >> 6 != 2)
+            return 0;
+        code = code << 6 | (s[i] & 0x3Fu);
+    }
+    const bool surrogate = code >= 0xD800 && code < 0xE000;
+    return code >= lowest[k] && code <= 0x10FFFF && !surrogate ? k : 0;
+}
+
+const char *sl_escape(const void *bytes, size_t n, char out[SL_ESCAPED_SIZE])
+{
+    enum { CUT = 200 };
+    const unsigned char *s = bytes;
+    size_t used = 0;
+    for (size_t i = 0; i < n;) {
+        const size_t k = utf8_length(s + i, n - i);
+        const bool plain = k > 1 || (k == 1 && s[i] >= 0x20 && s[i] != 0x7F);
+        const size_t need = plain ? k : 4;
+        if (used + need > CUT) {
+            memcpy(out + used, "...", 4);
+            return out;
+        }
+        if (plain) {
+            memcpy(out + used, s + i, k);
+            i += k;
+        } else {
+            snprintf(out + used, 5, "\\x%02X", s[i]);
+            i++;
+        }
+        used += need;
+    }
+    out[used] = '\0';
+    return out;
+}
+
+/* Levenshtein distance of words of up to MAX_WORD characters; longer ones are no candidates. */
+enum { MAX_WORD = 63 };
+
+static size_t edit_distance(const char *a, size_t na, const char *b, size_t nb)
+{
+    size_t row[MAX_WORD + 1];
+    for (size_t j = 0; j <= nb; j++)
+        row[j] = j;
+    for (size_t i = 1; i <= na; i++) {
+        size_t diagonal = row[0];
+        row[0] = i;
+        for (size_t j = 1; j <= nb; j++) {
+            const size_t change = diagonal + (a[i - 1] != b[j - 1]);
+            const size_t insert = row[j - 1] + 1, drop = row[j] + 1;
+            diagonal = row[j];
+            row[j] = change < insert ? change : insert;
+            if (drop < row[j])
+                row[j] = drop;
+        }
+    }
+    return row[nb];
+}
+
+const char *sl_nearest(const char *word, const char *const *names, size_t n)
+{
+    const size_t length = strlen(word);
+    const char *best = NULL;
+    size_t best_distance = length / 3 + 2;
+    for (size_t i = 0; i < n && length <= MAX_WORD; i++) {
+        const size_t other = strlen(names[i]);
+        if (other > MAX_WORD)
+            continue;
+        const size_t distance = edit_distance(word, length, names[i], other);
+        if (distance < best_distance && distance < other) {
+            best_distance = distance;
+            best = names[i];
+        }
+    }
+    return best;
+}
