@@ -70,6 +70,7 @@ sl_status sl_st_read_f32(const struct sl_safetensors *st, const struct sl_st_ten
 sl_status sl_st_check_digest(const struct sl_safetensors *st);
 size_t sl_st_dtype_size(enum sl_st_dtype dtype);
 const char *sl_st_dtype_name(enum sl_st_dtype dtype);
+bool sl_st_is_float(enum sl_st_dtype dtype); /* sl_st_read_f32 can read it */
 
 struct sl_st_out {
     const char *name;

@@ -80,6 +80,11 @@ static const convert_fn converters[SL_ST_DTYPES] = {
     [SL_ST_BF16] = convert_bf16,
 };
 
+bool sl_st_is_float(enum sl_st_dtype dtype)
+{
+    return converters[dtype] != NULL;
+}
+
 sl_status sl_st_read_f32(const struct sl_safetensors *st, const struct sl_st_tensor *t, float *dst,
                          size_t count)
 {

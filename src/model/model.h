@@ -112,7 +112,8 @@ sl_status sl_weights_write(const char *path, const struct sl_weights_meta *meta,
 /* Metadata only. */
 sl_status sl_weights_read_meta(const char *path, struct sl_weights_meta *meta);
 /* Reads into host floats of `table`'s layout; every missing or unexpected tensor or wrong shape is
- * listed in one SL_ERR_DATA. allow_head: head.* may be missing or of another shape (left alone). */
+ * listed in one SL_ERR_DATA before params is touched; a read that fails later leaves it undefined.
+ * allow_head: head.* may be missing or of another shape (left alone). */
 sl_status sl_weights_read(const char *path, const struct sl_param_table *table, bool allow_head,
                           float *params);
 
