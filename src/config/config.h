@@ -121,6 +121,14 @@ struct sl_recipe {
 sl_status sl_variant_apply(const char *variant, struct sl_vit_config *vit);
 
 /* ---- the option table's users ---- */
+/* Zero-initialised recipe with every default. */
+sl_status sl_recipe_init(struct sl_recipe *recipe);
+void sl_recipe_clear(struct sl_recipe *recipe);
+/* A recipe file by path, or by name under the installed recipes; not yet resolved. */
+sl_status sl_recipe_read(const char *path, struct sl_recipe *recipe);
+/* Every key with type, default, range and meaning, for --help. Owned by the caller (sl_free). */
+sl_status sl_options_help(char **text);
+
 void sl_config_defaults(struct sl_config *config);
 /* "section.key=value"; origin is copied. SL_ERR_CONFIG: unknown key with the nearest, bad value. */
 sl_status sl_recipe_set(struct sl_recipe *recipe, const char *assignment, const char *origin);
