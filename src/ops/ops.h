@@ -18,6 +18,7 @@
 
 #include "base/error.h"
 #include "config/config.h"
+#include "kernels/epilogue.h"
 
 struct sl_device;
 
@@ -32,14 +33,6 @@ struct sl_patch_args {
 };
 
 /* ---- matrix product ---- */
-enum sl_epilogue {
-    SL_EPI_NONE,     /* c = r */
-    SL_EPI_RESIDUAL, /* c = r + aux          (c float; aux float [m, n], may be c itself) */
-    SL_EPI_GELU,     /* aux = r, c = gelu(r) (aux of c's type [m, n]; the pre-activation) */
-    SL_EPI_GELU_BWD, /* c = r * gelu'(aux)   (aux of c's type [m, n]) */
-    SL_EPI_TANH      /* c = tanh(r) */
-};
-
 /* r[m, n] = sum_k op(a)[m, k] op(b)[k, n] + bias[n]; then the epilogue; sums are float. */
 struct sl_gemm_args {
     size_t m, n, k;

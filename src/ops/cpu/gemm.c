@@ -1,35 +1,322 @@
+/*
+ * Matrix products on the CPU. Enters: the operands of ops.h; leaves: C with its epilogue applied
+ * while each tile is in cache. The work is cut by gemm_plan.c, the arithmetic is in
+ * kernels/gemm_kernels.h; this file walks the blocks of a task.
+ */
+#include <string.h>
+
 #include "ops/cpu/cpu.h"
-sl_status sl_cpu_gemm(struct sl_device *d, const struct sl_gemm_args *a)
+#include "ops/cpu/gemm_plan.h"
+
+/* One product in flight. Pointers into scratch are NULL-sized where the plan needs none. */
+struct run {
+    const struct sl_gemm_args *args;
+    struct sl_gemm_plan plan;
+    struct sl_cpu_scratch scratch;
+    float *panels; /* [n_tiles][k, nr] if B is packed once */
+    float *tiles;  /* [chunks][m_tiles][n_tiles][mr, nr] partial sums */
+    float *sums;   /* [chunks][m_tiles][mr] partial sums of A */
+};
+
+/* What one task works on, and its worker's buffers. */
+struct block {
+    size_t chunk, m0, m1, n0, n1; /* tiles [m0, m1) x [n0, n1) */
+    float *tile;                  /* [mr, nr] */
+    float *sums;                  /* [m1-m0][mr] */
+    float *a;                     /* [m1-m0][k_step, mr] */
+    float *b;                     /* [k_step, nr] */
+    float *tiles;                 /* [m1-m0][n1-n0][mr, nr] */
+};
+
+static size_t least(size_t a, size_t b)
 {
-    (void)d;
-    (void)a;
-    SL_FAIL(SL_ERR_UNSUPPORTED, "stub");
+    return a < b ? a : b;
 }
-sl_status sl_cpu_pack_weight(struct sl_device *d, const struct sl_pack_args *a)
+
+static size_t element_size(sl_dtype type)
 {
-    (void)d;
-    (void)a;
-    SL_FAIL(SL_ERR_UNSUPPORTED, "stub");
+    return type == SL_BF16 ? 2 : 4;
 }
+
+/* ---- packing ---- */
+
+/* Panel of op(b) columns [j0, j0+nr), k in [k0, k0+k). */
+static void pack_b(const struct run *r, size_t j0, size_t k0, size_t k, float *dst)
+{
+    const struct sl_gemm_args *a = r->args;
+    const struct sl_gemm_kernels *kernels = r->plan.kernels;
+    const size_t nr = kernels->nr, size = element_size(a->type);
+    struct sl_gemm_panel p = {.lanes = least(nr, a->n - j0),
+                              .k = k,
+                              .ld = a->ldb,
+                              .crossed = a->b_t,
+                              .bf16 = a->type == SL_BF16,
+                              .dst = dst};
+    if (a->b_packed) {
+        p.src = (const char *)a->b_packed + (j0 * a->k + k0 * nr) * size;
+        p.ld = nr;
+        p.crossed = false;
+    } else {
+        const size_t at = a->b_t ? j0 * a->ldb + k0 : k0 * a->ldb + j0;
+        p.src = (const char *)a->b + at * size;
+    }
+    kernels->pack_b(&p);
+}
+
+static void pack_panel_task(void *arg, size_t task, size_t worker)
+{
+    struct run *r = arg;
+    (void)worker;
+    const size_t nr = r->plan.kernels->nr;
+    pack_b(r, task * nr, 0, r->args->k, r->panels + task * nr * r->args->k);
+}
+
+/* The block's rows of op(a), k in [k0, k0+k), and their sums where asked for. */
+static void pack_a(const struct run *r, const struct block *b, size_t k0, size_t k)
+{
+    const struct sl_gemm_args *a = r->args;
+    const struct sl_gemm_kernels *kernels = r->plan.kernels;
+    const size_t mr = kernels->mr, size = element_size(a->type);
+    for (size_t i = b->m0; i < b->m1; i++) {
+        const size_t row = i * mr;
+        const size_t at = a->a_t ? k0 * a->lda + row : row * a->lda + k0;
+        const struct sl_gemm_panel p = {.lanes = least(mr, a->m - row),
+                                        .k = k,
+                                        .src = (const char *)a->a + at * size,
+                                        .ld = a->lda,
+                                        .crossed = !a->a_t,
+                                        .bf16 = a->type == SL_BF16,
+                                        .dst = b->a + (i - b->m0) * mr * k,
+                                        .sum = a->a_sum && b->n0 == 0 ? b->sums + (i - b->m0) * mr
+                                                                      : NULL};
+        kernels->pack_a(&p);
+    }
+}
+
+/* ---- tiles ---- */
+
+static void finish_tile(const struct run *r, size_t i, size_t j, float *tile)
+{
+    const struct sl_gemm_args *a = r->args;
+    const struct sl_gemm_kernels *kernels = r->plan.kernels;
+    const size_t row = i * kernels->mr, column = j * kernels->nr;
+    const sl_dtype aux_type = a->epilogue == SL_EPI_RESIDUAL ? SL_F32 : a->c_type;
+    const struct sl_gemm_finish f = {
+        .rows = least(kernels->mr, a->m - row),
+        .cols = least(kernels->nr, a->n - column),
+        .r = tile,
+        .bias = a->bias ? a->bias + column : NULL,
+        .epilogue = a->epilogue,
+        .gelu = a->gelu,
+        .accumulate = a->accumulate,
+        .bf16 = a->c_type == SL_BF16,
+        .c = (char *)a->c + (row * a->ldc + column) * element_size(a->c_type),
+        .ldc = a->ldc,
+        .aux = a->aux ? (char *)a->aux + (row * a->ldaux + column) * element_size(aux_type) : NULL,
+        .ldaux = a->ldaux};
+    kernels->finish(&f);
+}
+
+/* The last pass of a tile whose epilogue is an addition: straight from registers into C. */
+static void tile_into_c(const struct run *r, size_t row, size_t column, struct sl_gemm_tile *t)
+{
+    const struct sl_gemm_args *a = r->args;
+    t->out = (float *)a->c + row * a->ldc + column;
+    t->out_ld = a->ldc;
+    t->bias = a->bias ? a->bias + column : NULL;
+    if (a->accumulate) {
+        t->addend = t->out;
+        t->addend_ld = a->ldc;
+    } else if (a->epilogue == SL_EPI_RESIDUAL) {
+        t->addend = (const float *)a->aux + row * a->ldaux + column;
+        t->addend_ld = a->ldaux;
+    }
+    r->plan.kernels->tile(t);
+}
+
+/* One tile, one pass over k: adds to the partial sums, or in the last pass finishes the tile. */
+static void do_tile(const struct run *r, const struct block *b, size_t i, size_t j,
+                    struct sl_gemm_tile *t, bool first, bool last)
+{
+    const struct sl_gemm_args *a = r->args;
+    const struct sl_gemm_plan *p = &r->plan;
+    const size_t mr = p->kernels->mr, nr = p->kernels->nr;
+    const size_t row = i * mr, column = j * nr;
+    t->rows = least(mr, a->m - row);
+    t->out_ld = nr;
+    t->bias = NULL;
+    t->addend = NULL;
+    if (p->chunks > 1)
+        t->out = r->tiles + ((b->chunk * p->m_tiles + i) * p->n_tiles + j) * mr * nr;
+    else
+        t->out = b->tiles + ((i - b->m0) * (b->n1 - b->n0) + j - b->n0) * mr * nr;
+    t->start = first ? NULL : t->out;
+    if (p->chunks > 1 || !last) {
+        p->kernels->tile(t);
+        return;
+    }
+    if (a->c_type == SL_F32 && a->epilogue <= SL_EPI_RESIDUAL && column + nr <= a->n) {
+        tile_into_c(r, row, column, t);
+        return;
+    }
+    t->out = b->tile;
+    p->kernels->tile(t);
+    finish_tile(r, i, j, b->tile);
+}
+
+/* One pass over k for the whole block: B's panel stays in L1 while A's panels stream past. */
+static void do_pass(const struct run *r, const struct block *b, size_t k0, size_t k, bool first,
+                    bool last)
+{
+    const struct sl_gemm_args *a = r->args;
+    const struct sl_gemm_plan *p = &r->plan;
+    const size_t mr = p->kernels->mr, nr = p->kernels->nr;
+    if (!p->a_direct)
+        pack_a(r, b, k0, k);
+    for (size_t j = b->n0; j < b->n1; j++) {
+        struct sl_gemm_tile t = {.k = k};
+        if (p->b == SL_GEMM_B_READY) {
+            t.b = (const float *)a->b_packed + (j * a->k + k0) * nr;
+        } else if (p->b == SL_GEMM_B_ONCE) {
+            t.b = r->panels + (j * a->k + k0) * nr;
+        } else {
+            pack_b(r, j * nr, k0, k, b->b);
+            t.b = b->b;
+        }
+        for (size_t i = b->m0; i < b->m1; i++) {
+            if (p->a_direct) {
+                t.a = (const float *)a->a + i * mr * a->lda + k0;
+                t.a_row = a->lda;
+                t.a_step = 1;
+            } else {
+                t.a = b->a + (i - b->m0) * mr * k;
+                t.a_row = 1;
+                t.a_step = mr;
+            }
+            do_tile(r, b, i, j, &t, first, last);
+        }
+    }
+}
+
+static void store_sums(const struct run *r, const struct block *b)
+{
+    const struct sl_gemm_plan *p = &r->plan;
+    const size_t mr = p->kernels->mr, rows = (b->m1 - b->m0) * mr;
+    if (p->chunks > 1) {
+        memcpy(r->sums + (b->chunk * p->m_tiles + b->m0) * mr, b->sums, rows * sizeof(float));
+        return;
+    }
+    for (size_t i = 0; i < rows && b->m0 * mr + i < r->args->m; i++)
+        r->args->a_sum[b->m0 * mr + i] += b->sums[i];
+}
+
+static void block_task(void *arg, size_t task, size_t worker)
+{
+    const struct run *r = arg;
+    const struct sl_gemm_plan *p = &r->plan;
+    struct block b;
+    const size_t n_block = task % p->blocks_n, m_block = task / p->blocks_n % p->blocks_m;
+    b.chunk = task / p->blocks_n / p->blocks_m;
+    b.m0 = m_block * p->block_m;
+    b.m1 = least(b.m0 + p->block_m, p->m_tiles);
+    b.n0 = n_block * p->block_n;
+    b.n1 = least(b.n0 + p->block_n, p->n_tiles);
+    b.tile = sl_cpu_worker_scratch(&r->scratch, worker);
+    b.tiles = b.tile + p->kernels->mr * p->kernels->nr;
+    b.a = b.tiles + p->worker_tiles;
+    b.b = b.a + p->worker_a;
+    b.sums = b.b + p->worker_b;
+    const bool sums = r->args->a_sum && b.n0 == 0;
+    if (sums)
+        memset(b.sums, 0, p->worker_sums * sizeof(float));
+    const size_t begin = b.chunk * p->chunk_k;
+    const size_t end = least(begin + p->chunk_k, r->args->k);
+    for (size_t pass = 0; pass < p->k_passes; pass++) {
+        const size_t k0 = least(begin + pass * p->k_step, end);
+        const size_t k = least(p->k_step, end - k0);
+        do_pass(r, &b, k0, k, pass == 0, pass + 1 == p->k_passes);
+    }
+    if (sums)
+        store_sums(r, &b);
+}
+
+/* Adds the chunks' partial tiles of one row of tiles in order, then finishes each. */
+static void reduce_task(void *arg, size_t task, size_t worker)
+{
+    const struct run *r = arg;
+    const struct sl_gemm_plan *p = &r->plan;
+    const size_t mr = p->kernels->mr, size = mr * p->kernels->nr;
+    float *tile = sl_cpu_worker_scratch(&r->scratch, worker);
+    for (size_t j = 0; j < p->n_tiles; j++) {
+        memcpy(tile, r->tiles + (task * p->n_tiles + j) * size, size * sizeof *tile);
+        for (size_t c = 1; c < p->chunks; c++) {
+            const float *partial = r->tiles + ((c * p->m_tiles + task) * p->n_tiles + j) * size;
+            for (size_t i = 0; i < size; i++)
+                tile[i] += partial[i];
+        }
+        finish_tile(r, task, j, tile);
+    }
+    if (!r->args->a_sum)
+        return;
+    for (size_t i = task * mr; i < least((task + 1) * mr, r->args->m); i++) {
+        float sum = r->sums[i];
+        for (size_t c = 1; c < p->chunks; c++)
+            sum += r->sums[c * p->m_tiles * mr + i];
+        r->args->a_sum[i] += sum;
+    }
+}
+
+/* ---- the op ---- */
+
+static sl_status check(const struct sl_gemm_args *a)
+{
+    const bool needs_aux = a->epilogue == SL_EPI_RESIDUAL || a->epilogue == SL_EPI_GELU ||
+                           a->epilogue == SL_EPI_GELU_BWD;
+    if (a->accumulate && (a->epilogue != SL_EPI_NONE || a->c_type != SL_F32))
+        SL_FAIL(SL_ERR_ARGUMENT, "matrix product: accumulating needs float c and no epilogue");
+    if (a->epilogue == SL_EPI_RESIDUAL && a->c_type != SL_F32)
+        SL_FAIL(SL_ERR_ARGUMENT, "matrix product: the residual epilogue needs float c");
+    if (a->ldc < a->n || (needs_aux && a->ldaux < a->n))
+        SL_FAIL(SL_ERR_ARGUMENT, "matrix product: rows of c or aux are closer than %zu", a->n);
+    if (a->lda < (a->a_t ? a->m : a->k) || (!a->b_packed && a->ldb < (a->b_t ? a->k : a->n)))
+        SL_FAIL(SL_ERR_ARGUMENT, "matrix product %zu x %zu x %zu: rows of a or b overlap", a->m,
+                a->n, a->k);
+    return SL_OK;
+}
+
+sl_status sl_cpu_gemm(struct sl_device *dev, const struct sl_gemm_args *args)
+{
+    SL_TRY(check(args));
+    if (args->m == 0 || args->n == 0)
+        return SL_OK;
+    struct run r = {.args = args};
+    struct sl_gemm_plan *p = &r.plan;
+    SL_TRY(sl_gemm_plan_make(args, sl_gemm_kernels_for(sl_cpu_of(dev)->isa), p));
+    const size_t worker = p->kernels->mr * p->kernels->nr + p->worker_sums + p->worker_a +
+                          p->worker_b + p->worker_tiles;
+    bool planned;
+    SL_TRY(sl_cpu_scratch_get(dev, (p->shared_b + p->shared_tiles + p->shared_sums) * sizeof(float),
+                              worker * sizeof(float), &r.scratch, &planned));
+    if (planned)
+        return SL_OK;
+    r.panels = (float *)(void *)r.scratch.shared;
+    r.tiles = r.panels + p->shared_b;
+    r.sums = r.tiles + p->shared_tiles;
+    if (p->b == SL_GEMM_B_ONCE)
+        sl_parallel_for(dev->threads, p->n_tiles, pack_panel_task, &r);
+    sl_parallel_for(dev->threads, p->chunks * p->blocks_m * p->blocks_n, block_task, &r);
+    if (p->chunks > 1)
+        sl_parallel_for(dev->threads, p->m_tiles, reduce_task, &r);
+    return SL_OK;
+}
+
 sl_status sl_cpu_gemm_open(struct sl_device *dev)
 {
     (void)dev;
     return SL_OK;
 }
+
 void sl_cpu_gemm_close(struct sl_device *dev)
 {
     (void)dev;
-}
-size_t sl_cpu_pack_weight_bytes(size_t n, size_t k, sl_dtype type)
-{
-    (void)type;
-    return n * k * 4;
-}
-sl_status sl_cpu_measure_peak(struct sl_device *d, sl_dtype type, double s, double *f)
-{
-    (void)d;
-    (void)type;
-    (void)s;
-    (void)f;
-    SL_FAIL(SL_ERR_UNSUPPORTED, "stub");
 }

@@ -1,0 +1,20 @@
+/*
+ * Every kernel table of the CPU: one line per (slot, instruction set, symbol), the lower sets
+ * first. The same list declares, dispatches and drives the tests.
+ */
+#ifndef SL_KERNELS_KERNEL_LIST_H
+#define SL_KERNELS_KERNEL_LIST_H
+
+#ifdef __x86_64__
+#define SL_X86_KERNEL(X, isa, symbol) X(isa, symbol)
+#else
+#define SL_X86_KERNEL(X, isa, symbol)
+#endif
+
+/* struct sl_gemm_kernels; tiles: C 4x8, AVX2 6x16, AVX-512 14x32 */
+#define SL_GEMM_KERNEL_LIST(X)                                                                     \
+    X(SL_ISA_C, sl_gemm_kernels_c)                                                                 \
+    SL_X86_KERNEL(X, SL_ISA_AVX2, sl_gemm_kernels_avx2)                                            \
+    SL_X86_KERNEL(X, SL_ISA_AVX512, sl_gemm_kernels_avx512)
+
+#endif

@@ -1,0 +1,101 @@
+/*
+ * Cutting a matrix product into tasks. A task should be large enough to pay for its packing, small
+ * enough that a few dozen exist, and its operands should fit the second-level cache.
+ */
+#include "ops/cpu/gemm_plan.h"
+
+#include "base/checked.h"
+
+enum {
+    ROWS = 112,         /* of a forward block: its A panels and the B panel in use share L2 */
+    ROWS_LONG = 192,    /* of a block with transposed A, which packs both operands itself */
+    COLUMNS_LONG = 384, /* of such a block */
+    TASKS = 24,         /* enough to keep a dozen threads evenly busy */
+    CHUNK_K = 256,      /* the least k that pays for a partial tile's round trip */
+    CHUNK_AREA = 192    /* squares of this side that make a product rich in tiles */
+};
+
+static const size_t least_task = 512 * 1024; /* multiply-adds: a few microseconds */
+
+static size_t tasks_of(const struct sl_gemm_plan *p)
+{
+    return p->chunks * sl_gemm_ceil(p->m_tiles, p->block_m) * sl_gemm_ceil(p->n_tiles, p->block_n);
+}
+
+static void choose_chunks(const struct sl_gemm_args *a, struct sl_gemm_plan *p)
+{
+    p->chunks = 1;
+    const size_t squares = sl_gemm_ceil(a->m, CHUNK_AREA) * sl_gemm_ceil(a->n, CHUNK_AREA);
+    if (a->a_t && squares < 16) {
+        const size_t wanted = sl_gemm_ceil(16, squares), most = a->k / CHUNK_K;
+        p->chunks = most < 1 ? 1 : wanted < most ? wanted : most;
+    }
+    p->chunk_k = sl_gemm_ceil(a->k, p->chunks);
+    if (p->chunk_k > 0)
+        p->chunks = sl_gemm_ceil(a->k, p->chunk_k);
+    p->k_passes = sl_gemm_ceil(p->chunk_k, p->kernels->kc);
+    if (p->k_passes == 0)
+        p->k_passes = 1;
+    p->k_step = sl_gemm_ceil(p->chunk_k, p->k_passes);
+}
+
+static void choose_blocks(const struct sl_gemm_args *a, struct sl_gemm_plan *p)
+{
+    const size_t mr = p->kernels->mr, nr = p->kernels->nr;
+    p->block_m = sl_gemm_ceil(a->a_t ? ROWS_LONG : ROWS, mr);
+    p->block_n = a->a_t ? sl_gemm_ceil(COLUMNS_LONG, nr) : p->n_tiles;
+    if (p->block_m > p->m_tiles)
+        p->block_m = p->m_tiles;
+    if (p->block_n > p->n_tiles)
+        p->block_n = p->n_tiles;
+    while (tasks_of(p) < TASKS &&
+           p->block_m * mr * p->block_n * nr * p->chunk_k >= 2 * least_task) {
+        const size_t rows = p->block_m * mr, columns = p->block_n * nr;
+        if (columns > rows && p->block_n > 1)
+            p->block_n = sl_gemm_ceil(p->block_n, 2);
+        else if (p->block_m > 1)
+            p->block_m = sl_gemm_ceil(p->block_m, 2);
+        else
+            break;
+    }
+    p->blocks_m = sl_gemm_ceil(p->m_tiles, p->block_m);
+    p->blocks_n = sl_gemm_ceil(p->n_tiles, p->block_n);
+}
+
+static void choose_operands(const struct sl_gemm_args *a, struct sl_gemm_plan *p)
+{
+    p->a_direct = !a->a_t && a->type == SL_F32 && !a->a_sum;
+    if (a->b_packed && a->type == SL_F32)
+        p->b = SL_GEMM_B_READY;
+    else if (!a->b_packed && !a->a_t && p->blocks_m > 1)
+        p->b = SL_GEMM_B_ONCE;
+    else
+        p->b = SL_GEMM_B_LOCAL;
+}
+
+sl_status sl_gemm_plan_make(const struct sl_gemm_args *a, const struct sl_gemm_kernels *kernels,
+                            struct sl_gemm_plan *plan)
+{
+    struct sl_gemm_plan p = {.kernels = kernels};
+    const size_t mr = kernels->mr, nr = kernels->nr;
+    size_t panels, area;
+    if (!sl_size_mul(sl_gemm_ceil(a->n, nr) * nr, a->k, &panels) ||
+        !sl_size_mul(sl_gemm_ceil(a->n, nr) * nr, sl_gemm_ceil(a->m, mr) * mr, &area))
+        SL_FAIL(SL_ERR_ARGUMENT, "matrix product of %zu x %zu x %zu overflows size_t", a->m, a->n,
+                a->k);
+    p.m_tiles = sl_gemm_ceil(a->m, mr);
+    p.n_tiles = sl_gemm_ceil(a->n, nr);
+    choose_chunks(a, &p);
+    choose_blocks(a, &p);
+    choose_operands(a, &p);
+    const size_t block_tiles = p.block_m * p.block_n * mr * nr;
+    p.shared_b = p.b == SL_GEMM_B_ONCE ? panels : 0;
+    p.shared_tiles = p.chunks > 1 ? p.chunks * area : 0;
+    p.shared_sums = p.chunks > 1 && a->a_sum ? p.chunks * p.m_tiles * mr : 0;
+    p.worker_sums = a->a_sum ? p.block_m * mr : 0;
+    p.worker_a = p.a_direct ? 0 : p.block_m * mr * p.k_step;
+    p.worker_b = p.b == SL_GEMM_B_LOCAL ? nr * p.k_step : 0;
+    p.worker_tiles = p.chunks == 1 && p.k_passes > 1 ? block_tiles : 0;
+    *plan = p;
+    return SL_OK;
+}

@@ -1,0 +1,60 @@
+/*
+ * Packing a weight for the matrix product: float master [k, n] or [n, k] -> panels [k, nr] in the
+ * type of the activations, zero where the last panel ends.
+ */
+#include "base/checked.h"
+#include "kernels/gemm_kernels.h"
+#include "ops/cpu/cpu.h"
+
+/* The widest panel's multiple, so that the size does not depend on the instruction set. */
+size_t sl_cpu_pack_weight_bytes(size_t n, size_t k, sl_dtype type)
+{
+    const size_t size = type == SL_BF16 ? 2 : 4;
+    size_t columns, elements, bytes;
+    if (!sl_size_align(n, SL_GEMM_NR_MAX, &columns) || !sl_size_mul(columns, k, &elements) ||
+        !sl_size_mul(elements, size, &bytes))
+        return SIZE_MAX;
+    return bytes;
+}
+
+struct packing {
+    const struct sl_pack_args *args;
+    const struct sl_gemm_kernels *kernels;
+};
+
+static void pack_task(void *arg, size_t task, size_t worker)
+{
+    enum { STEP = 64 };
+    const struct packing *w = arg;
+    const struct sl_pack_args *a = w->args;
+    (void)worker;
+    const size_t nr = w->kernels->nr, j0 = task * nr;
+    float *panel = (float *)a->packed + task * nr * a->k;
+    uint16_t *narrow = (uint16_t *)a->packed + task * nr * a->k;
+    float piece[STEP * SL_GEMM_NR_MAX];
+    for (size_t k0 = 0; k0 < a->k; k0 += STEP) {
+        const size_t k = a->k - k0 < STEP ? a->k - k0 : STEP;
+        const struct sl_gemm_panel p = {.lanes = a->n - j0 < nr ? a->n - j0 : nr,
+                                        .k = k,
+                                        .src =
+                                            a->b + (a->b_t ? j0 * a->ldb + k0 : k0 * a->ldb + j0),
+                                        .ld = a->ldb,
+                                        .crossed = a->b_t,
+                                        .dst = a->type == SL_BF16 ? piece : panel + k0 * nr};
+        w->kernels->pack_b(&p);
+        if (a->type == SL_BF16)
+            w->kernels->narrow(k * nr, piece, narrow + k0 * nr);
+    }
+}
+
+sl_status sl_cpu_pack_weight(struct sl_device *dev, const struct sl_pack_args *args)
+{
+    if (args->ldb < (args->b_t ? args->k : args->n))
+        SL_FAIL(SL_ERR_ARGUMENT, "packing a weight of %zu x %zu: its rows overlap", args->k,
+                args->n);
+    if (dev->planning)
+        return SL_OK;
+    struct packing w = {args, sl_gemm_kernels_for(sl_cpu_of(dev)->isa)};
+    sl_parallel_for(dev->threads, (args->n + w.kernels->nr - 1) / w.kernels->nr, pack_task, &w);
+    return SL_OK;
+}
