@@ -77,6 +77,17 @@ sl_status sl_json_string(const json_t *object, const char *key, const char *what
     return SL_OK;
 }
 
+sl_status sl_json_string_copy(const json_t *object, const char *key, const char *what, char *out,
+                              size_t size)
+{
+    const char *s;
+    SL_TRY(sl_json_string(object, key, what, &s));
+    if (strlen(s) >= size)
+        SL_FAIL(SL_ERR_DATA, "%s: \"%s\" is longer than %zu bytes", what, key, size - 1);
+    memcpy(out, s, strlen(s) + 1);
+    return SL_OK;
+}
+
 sl_status sl_json_uint(const json_t *object, const char *key, const char *what, uint64_t max,
                        uint64_t *x)
 {

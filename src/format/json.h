@@ -15,6 +15,9 @@ sl_status sl_json_parse(const char *text, size_t size, const char *what, size_t 
                         json_t **root);
 /* Members of an object with the right type; `what` as above. The int is 0 .. max. */
 sl_status sl_json_string(const json_t *object, const char *key, const char *what, const char **s);
+/* The same into out[size], which it must fit. */
+sl_status sl_json_string_copy(const json_t *object, const char *key, const char *what, char *out,
+                              size_t size);
 sl_status sl_json_uint(const json_t *object, const char *key, const char *what, uint64_t max,
                        uint64_t *x);
 sl_status sl_json_double(const json_t *object, const char *key, const char *what, double *x);

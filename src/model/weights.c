@@ -50,8 +50,6 @@ static sl_status train_to_json(const struct sl_weights_meta *meta, char **json)
     sl_text t = {0};
     sl_text_addf(&t, "{\"step\":%" PRIu64 ",\"config\":", meta->step);
     sl_text_add_json_string(&t, meta->train_digest);
-    sl_text_add(&t, ",\"eval\":");
-    sl_text_add_json_string(&t, meta->data.eval);
     sl_text_add(&t, "}");
     return sl_text_take(&t, json);
 }
@@ -159,20 +157,9 @@ static sl_status classes_from_json(const struct sl_safetensors *st, struct sl_we
     return status;
 }
 
-static sl_status copy_member(const json_t *root, const char *key, const char *path, char *out,
-                             size_t size)
-{
-    const char *s;
-    SL_TRY(sl_json_string(root, key, path, &s));
-    if (strlen(s) >= size)
-        SL_FAIL(SL_ERR_DATA, "%s: \"%s\" is longer than %zu bytes", path, key, size - 1);
-    memcpy(out, s, strlen(s) + 1);
-    return SL_OK;
-}
-
 static sl_status train_from_json(const struct sl_safetensors *st, struct sl_weights_meta *meta)
 {
-    static const char *const keys[] = {"step", "config", "eval"};
+    static const char *const keys[] = {"step", "config"};
     const char *text, *path = st->file.path;
     json_t *root = NULL;
     sl_status status;
@@ -182,9 +169,8 @@ static sl_status train_from_json(const struct sl_safetensors *st, struct sl_weig
     if (status == SL_OK)
         status = sl_json_uint(root, "step", path, INT64_MAX, &meta->step);
     if (status == SL_OK)
-        status = copy_member(root, "config", path, meta->train_digest, sizeof meta->train_digest);
-    if (status == SL_OK)
-        status = copy_member(root, "eval", path, meta->data.eval, sizeof meta->data.eval);
+        status = sl_json_string_copy(root, "config", path, meta->train_digest,
+                                     sizeof meta->train_digest);
     json_decref(root);
     return status;
 }

@@ -195,38 +195,52 @@ static sl_status newest(const char *root, const uint64_t *steps, size_t n, bool 
 
 static sl_status parse_config(const char *yaml, const char *dir, struct sl_config *config)
 {
-    struct sl_recipe recipe = {0};
-    sl_config_defaults(&recipe.config);
-    sl_status st = sl_recipe_parse(&recipe, dir, yaml, strlen(yaml));
-    if (st == SL_OK)
-        st = sl_config_resolve(&recipe.config);
-    if (st == SL_OK)
-        *config = recipe.config;
+    sl_status st;
+    struct sl_recipe recipe;
+    SL_TRY_FREE(sl_recipe_init(&recipe));
+    SL_TRY_FREE(sl_recipe_parse(&recipe, dir, yaml, strlen(yaml)));
+    SL_TRY_FREE(sl_config_resolve(&recipe.config));
+    *config = recipe.config;
+fail:
+    sl_recipe_clear(&recipe);
     return st;
+}
+
+/* "key: old -> new" of everything that matters, joined by "; "; "" if nothing differs. */
+static sl_status differences(const struct sl_checkpoint_io *io, const char *dir,
+                             const struct sl_checkpoint_info *info, char **text)
+{
+    struct sl_config old;
+    char *lines = NULL;
+    sl_text t = {0};
+    const char *data = io->data_digest ? io->data_digest : "";
+    SL_TRY(parse_config(info->config, dir, &old));
+    SL_TRY(sl_config_diff(&old, io->config, &lines));
+    for (char *c = strchr(lines, '\n'); c; c = strchr(c, '\n'))
+        *c = ';';
+    sl_text_add(&t, lines);
+    if (strcmp(data, info->data_digest) != 0)
+        sl_text_addf(&t, "%sdata set: %s -> %s", lines[0] ? ";" : "", info->data_digest, data);
+    sl_free(lines);
+    return sl_text_take(&t, text);
 }
 
 static sl_status guard(const struct sl_checkpoint_io *io, const char *dir,
                        const struct sl_checkpoint_info *info)
 {
-    struct sl_config old;
-    char *diff = NULL;
-    const char *data = io->data_digest ? io->data_digest : "";
-    const char *build = io->build ? io->build : "";
-    SL_TRY(parse_config(info->config, dir, &old));
-    SL_TRY(sl_config_diff(&old, io->config, &diff));
-    const bool other_data = strcmp(data, info->data_digest) != 0;
     sl_status st = SL_OK;
-    if (diff[0] != '\0' || other_data)
+    char *text = NULL;
+    const char *build = io->build ? io->build : "";
+    SL_TRY(differences(io, dir, info, &text));
+    if (text[0] != '\0')
         st = sl_error_set(SL_ERR_CONFIG,
-                          "%s: a run of another recipe or data set; use a fresh run directory, or "
-                          "undo: %.700s%s%s%s%s",
-                          dir, diff, other_data ? "data set: " : "",
-                          other_data ? info->data_digest : "", other_data ? " -> " : "",
-                          other_data ? data : "");
-    if (st == SL_OK && strcmp(build, info->build) != 0)
+                          "%s belongs to another recipe or data set; undo the change, or use a "
+                          "fresh run directory: %.800s",
+                          dir, text);
+    else if (strcmp(build, info->build) != 0)
         sl_log(SL_LOG_WARN, "%s was written by \"%s\", this is \"%s\": bits may differ", dir,
                info->build, build);
-    sl_free(diff);
+    sl_free(text);
     return st;
 }
 

@@ -130,17 +130,6 @@ static sl_status check_self(const char *bytes, size_t n, const char *path)
     SL_FAIL(SL_ERR_DATA, "%s: its own XXH3-128 does not match: it is damaged or truncated", path);
 }
 
-static sl_status copy_string(const json_t *object, const char *key, const char *path, char *out,
-                             size_t size)
-{
-    const char *s;
-    SL_TRY(sl_json_string(object, key, path, &s));
-    if (strlen(s) >= size)
-        SL_FAIL(SL_ERR_DATA, "%s: \"%s\" is longer than %zu bytes", path, key, size - 1);
-    memcpy(out, s, strlen(s) + 1);
-    return SL_OK;
-}
-
 static sl_status read_files(const json_t *root, const char *path, struct sl_manifest *m)
 {
     static const char *const keys[] = {"name", "size", SELF};
@@ -156,7 +145,7 @@ static sl_status read_files(const json_t *root, const char *path, struct sl_mani
             SL_FAIL(SL_ERR_DATA, "%s: file %zu must be \"%s\"", path, i,
                     sl_checkpoint_file_names[i]);
         SL_TRY(sl_json_uint(file, "size", path, INT64_MAX, &m->files[i].size));
-        SL_TRY(copy_string(file, SELF, path, m->files[i].digest, SL_DIGEST_SIZE));
+        SL_TRY(sl_json_string_copy(file, SELF, path, m->files[i].digest, SL_DIGEST_SIZE));
     }
     return SL_OK;
 }
@@ -194,9 +183,10 @@ static sl_status read_members(const json_t *root, const char *path, struct sl_ma
     SL_TRY(read_files(root, path, m));
     SL_TRY(read_state(root, path, &m->info.state));
     SL_TRY(sl_json_uint(root, "step", path, INT64_MAX, &m->info.state.step));
-    SL_TRY(copy_string(root, "reason", path, m->info.reason, sizeof m->info.reason));
-    SL_TRY(copy_string(root, "data_digest", path, m->info.data_digest, sizeof m->info.data_digest));
-    SL_TRY(copy_string(root, "build", path, m->info.build, sizeof m->info.build));
+    SL_TRY(sl_json_string_copy(root, "reason", path, m->info.reason, sizeof m->info.reason));
+    SL_TRY(sl_json_string_copy(root, "data_digest", path, m->info.data_digest,
+                               sizeof m->info.data_digest));
+    SL_TRY(sl_json_string_copy(root, "build", path, m->info.build, sizeof m->info.build));
     SL_TRY(sl_json_string(root, "config", path, &config));
     m->info.config = sl_strdup(config);
     return m->info.config ? SL_OK : SL_ERR_MEMORY;
