@@ -17,4 +17,10 @@
     SL_X86_KERNEL(X, SL_ISA_AVX2, sl_gemm_kernels_avx2)                                            \
     SL_X86_KERNEL(X, SL_ISA_AVX512, sl_gemm_kernels_avx512)
 
+/* struct sl_attn_kernel; tiles: C 6x8, AVX2 6x16, AVX-512 14x32 */
+#define SL_ATTN_KERNEL_LIST(X)                                                                     \
+    X(SL_ISA_C, sl_attn_c)                                                                         \
+    SL_X86_KERNEL(X, SL_ISA_AVX2, sl_attn_avx2)                                                    \
+    SL_X86_KERNEL(X, SL_ISA_AVX512, sl_attn_avx512)
+
 #endif

@@ -1,0 +1,58 @@
+/*
+ * The attention kernels of one CPU: function pointers and the block sizes they work in, one table
+ * per ISA (kernel_list.h). Kernels take raw pointers and the caller's memory; they never allocate,
+ * lock, fail or start threads. Sums are float and their order depends on the shape alone, so a row
+ * of o has the same bits however rows and heads are spread over threads.
+ */
+#ifndef SL_KERNELS_ATTN_KERNELS_H
+#define SL_KERNELS_ATTN_KERNELS_H
+
+#include "kernels/cpu.h"
+
+/* Limits the callers check; every size below then fits size_t. */
+enum { SL_ATTN_MAX_K = 256, SL_ATTN_MAX_L = 1 << 24 };
+
+/* One head of one image. Rows of an operand are `*_token` elements apart; K is contiguous. Masked
+ * keys are never read: `keys` lists the n valid ones in rising order. */
+struct sl_attn_head {
+    sl_phi phi;
+    sl_dtype dtype;
+    size_t Lq, Lk, K;
+    size_t n;             /* keys present, 1 .. Lk */
+    const uint32_t *keys; /* [n], or NULL = 0 .. n-1 */
+    float scale, bias;    /* s = scale q.k + bias (softmax: bias 0) */
+    float factor;         /* c = n^-alpha (softmax: 1) */
+    const void *q;        /* [Lq, K] */
+    const void *k, *v;    /* [Lk, K] */
+    size_t q_token, k_token, v_token;
+    void *o; /* [Lq, K] forward: assigned */
+    size_t o_token;
+    /* backward: */
+    const void *d_o; /* [Lq, K] */
+    void *dq;        /* [Lq, K] assigned */
+    void *dk, *dv;   /* [Lk, K] assigned, 0 at masked keys */
+    size_t do_token, dq_token, dk_token, dv_token;
+};
+
+/* Only shapes, strides, dtype and whether `keys` is NULL matter to the size functions; n counts as
+ * Lk there. Memory handed in is aligned to 64 bytes. */
+struct sl_attn_kernel {
+    const char *name; /* symbol, for messages and tests */
+    enum sl_isa isa;
+    size_t tile_rows, tile_keys; /* register tile */
+    /* K and V of one head in the layout the forward pass streams. */
+    size_t (*pack_bytes)(const struct sl_attn_head *head);
+    void (*pack)(const struct sl_attn_head *head, void *packed);
+    /* o rows i0 .. i1-1 from what pack wrote. */
+    size_t (*forward_bytes)(const struct sl_attn_head *head);
+    void (*forward)(const struct sl_attn_head *head, const void *packed, size_t i0, size_t i1,
+                    void *work);
+    /* dq, dk, dv of the whole head; packs for itself. */
+    size_t (*backward_bytes)(const struct sl_attn_head *head);
+    void (*backward)(const struct sl_attn_head *head, void *work);
+};
+
+/* The best kernels of the list at or below `isa`. Static, never NULL. */
+const struct sl_attn_kernel *sl_attn_kernel_for(enum sl_isa isa);
+
+#endif

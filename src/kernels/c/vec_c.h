@@ -1,0 +1,122 @@
+/*
+ * The vector alphabet of the kernels in portable C: four floats, by the compilers' vector
+ * extension. x86/vec_avx2.h and x86/vec_avx512.h say the same words; kernels are written once over
+ * them. Operand order of v_max and v_min matters: a NaN in the second operand is returned.
+ */
+#ifndef SL_KERNELS_C_VEC_C_H
+#define SL_KERNELS_C_VEC_C_H
+
+#include <math.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+typedef float vf __attribute__((vector_size(16)));
+typedef int32_t vm __attribute__((vector_size(16))); /* lane mask: all ones or zero */
+enum { VL = 4, V_REGISTERS = 16 };
+
+static inline vf v_set1(float x)
+{
+    return (vf){x, x, x, x};
+}
+static inline vf v_load(const float *p)
+{
+    vf v;
+    memcpy(&v, p, sizeof v);
+    return v;
+}
+static inline void v_store(float *p, vf v)
+{
+    memcpy(p, &v, sizeof v);
+}
+/* The first n lanes (1 <= n <= VL) from memory, the others zero. */
+static inline vf v_load_n(const float *p, size_t n)
+{
+    float lanes[VL] = {0};
+    memcpy(lanes, p, n * sizeof *p);
+    return v_load(lanes);
+}
+static inline void v_store_n(float *p, vf v, size_t n)
+{
+    float lanes[VL];
+    v_store(lanes, v);
+    memcpy(p, lanes, n * sizeof *p);
+}
+static inline vf v_add(vf a, vf b)
+{
+    return a + b;
+}
+static inline vf v_sub(vf a, vf b)
+{
+    return a - b;
+}
+static inline vf v_mul(vf a, vf b)
+{
+    return a * b;
+}
+static inline vf v_div(vf a, vf b)
+{
+    return a / b;
+}
+static inline vf v_fma(vf a, vf b, vf c) /* a b + c */
+{
+    return a * b + c;
+}
+static inline vm v_gt(vf a, vf b)
+{
+    return a > b;
+}
+static inline vm v_and(vm a, vm b)
+{
+    return a & b;
+}
+static inline vf v_select(vm m, vf a, vf b) /* m ? a : b */
+{
+    return (vf)((m & (vm)a) | (~m & (vm)b));
+}
+static inline vf v_max(vf a, vf b)
+{
+    return v_select(a > b, a, b);
+}
+static inline vf v_min(vf a, vf b)
+{
+    return v_select(a < b, a, b);
+}
+static inline vf v_abs(vf a)
+{
+    return (vf)((vm)a & (vm){INT32_MAX, INT32_MAX, INT32_MAX, INT32_MAX});
+}
+/* Nearest integer, |a| < 2^22. */
+static inline vf v_round(vf a)
+{
+    const vf magic = v_set1(12582912.0f);
+    return (a + magic) - magic;
+}
+/* 2^n for whole n in -126 .. 127. */
+static inline vf v_pow2(vf n)
+{
+    const vm bits = __builtin_convertvector(n, vm);
+    return (vf)((bits + 127) << 23);
+}
+static inline float v_sum(vf a)
+{
+    return (a[0] + a[2]) + (a[1] + a[3]);
+}
+static inline float v_largest(vf a)
+{
+    float m = a[0];
+    for (int i = 1; i < VL; i++)
+        m = a[i] > m ? a[i] : m;
+    return m;
+}
+/* dst[t*ld + r] = rows[r][d + t] * scale for t < 4, r < VL. */
+static inline void v_transpose4(const float *const rows[VL], size_t d, vf scale, float *dst,
+                                size_t ld)
+{
+    for (size_t t = 0; t < 4; t++) {
+        const vf v = {rows[0][d + t], rows[1][d + t], rows[2][d + t], rows[3][d + t]};
+        v_store(dst + t * ld, v * scale);
+    }
+}
+
+#endif

@@ -1,0 +1,121 @@
+/*
+ * The vector alphabet of the kernels on AVX-512 (F, BW, DQ, VL): sixteen floats. The words are
+ * those of c/vec_c.h.
+ */
+#ifndef SL_KERNELS_X86_VEC_AVX512_H
+#define SL_KERNELS_X86_VEC_AVX512_H
+
+#include <immintrin.h>
+#include <math.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef __m512 vf;
+typedef __mmask16 vm;
+enum { VL = 16, V_REGISTERS = 32 };
+
+static inline vf v_set1(float x)
+{
+    return _mm512_set1_ps(x);
+}
+static inline vf v_load(const float *p)
+{
+    return _mm512_loadu_ps(p);
+}
+static inline void v_store(float *p, vf v)
+{
+    _mm512_storeu_ps(p, v);
+}
+static inline __mmask16 v_first(size_t n)
+{
+    return (__mmask16)((1u << n) - 1u);
+}
+static inline vf v_load_n(const float *p, size_t n)
+{
+    return _mm512_maskz_loadu_ps(v_first(n), p);
+}
+static inline void v_store_n(float *p, vf v, size_t n)
+{
+    _mm512_mask_storeu_ps(p, v_first(n), v);
+}
+static inline vf v_add(vf a, vf b)
+{
+    return _mm512_add_ps(a, b);
+}
+static inline vf v_sub(vf a, vf b)
+{
+    return _mm512_sub_ps(a, b);
+}
+static inline vf v_mul(vf a, vf b)
+{
+    return _mm512_mul_ps(a, b);
+}
+static inline vf v_div(vf a, vf b)
+{
+    return _mm512_div_ps(a, b);
+}
+static inline vf v_fma(vf a, vf b, vf c)
+{
+    return _mm512_fmadd_ps(a, b, c);
+}
+static inline vm v_gt(vf a, vf b)
+{
+    return _mm512_cmp_ps_mask(a, b, _CMP_GT_OQ);
+}
+static inline vm v_and(vm a, vm b)
+{
+    return (vm)(a & b);
+}
+static inline vf v_select(vm m, vf a, vf b)
+{
+    return _mm512_mask_blend_ps(m, b, a);
+}
+static inline vf v_max(vf a, vf b)
+{
+    return _mm512_max_ps(a, b);
+}
+static inline vf v_min(vf a, vf b)
+{
+    return _mm512_min_ps(a, b);
+}
+static inline vf v_abs(vf a)
+{
+    return _mm512_abs_ps(a);
+}
+static inline vf v_round(vf a)
+{
+    return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+}
+static inline vf v_pow2(vf n)
+{
+    return _mm512_scalef_ps(_mm512_set1_ps(1.0f), n);
+}
+static inline float v_sum(vf a)
+{
+    return _mm512_reduce_add_ps(a);
+}
+static inline float v_largest(vf a)
+{
+    return _mm512_reduce_max_ps(a);
+}
+/* Each 128-bit lane gets four rows' pieces through masked broadcasts (load ports, not the shuffle
+ * port); what is left is a 4x4 transpose inside the lanes. */
+static inline void v_transpose4(const float *const rows[VL], size_t d, vf scale, float *dst,
+                                size_t ld)
+{
+    __m512 r[4];
+    for (int i = 0; i < 4; i++) {
+        __m512 x = _mm512_castps128_ps512(_mm_loadu_ps(rows[i] + d));
+        x = _mm512_mask_broadcast_f32x4(x, 0x00F0, _mm_loadu_ps(rows[4 + i] + d));
+        x = _mm512_mask_broadcast_f32x4(x, 0x0F00, _mm_loadu_ps(rows[8 + i] + d));
+        r[i] = _mm512_mask_broadcast_f32x4(x, 0xF000, _mm_loadu_ps(rows[12 + i] + d));
+    }
+    const __m512 a = _mm512_unpacklo_ps(r[0], r[1]), b = _mm512_unpackhi_ps(r[0], r[1]);
+    const __m512 c = _mm512_unpacklo_ps(r[2], r[3]), e = _mm512_unpackhi_ps(r[2], r[3]);
+    v_store(dst, v_mul(scale, _mm512_shuffle_ps(a, c, 0x44)));
+    v_store(dst + ld, v_mul(scale, _mm512_shuffle_ps(a, c, 0xEE)));
+    v_store(dst + 2 * ld, v_mul(scale, _mm512_shuffle_ps(b, e, 0x44)));
+    v_store(dst + 3 * ld, v_mul(scale, _mm512_shuffle_ps(b, e, 0xEE)));
+}
+
+#endif
