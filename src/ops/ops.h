@@ -98,6 +98,11 @@ struct sl_attn_args {
     sl_strides o_strides;
     sl_attention_grads g; /* backward */
 };
+/* SL_OK, or SL_ERR_ARGUMENT / SL_ERR_UNSUPPORTED with what is wrong: sizes, numbers, strides, and
+ * unless `planning` the pointers. Every device and the API ask it. */
+sl_status sl_attention_check(const struct sl_attn_args *args, bool backward, bool planning);
+/* Gradient strides: those given, or the operand's own if all are 0. */
+sl_strides sl_attention_strides(sl_strides given, sl_strides fallback);
 
 /* ---- gate: y = o * act(g) ---- */
 struct sl_gate_args {
