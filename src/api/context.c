@@ -1,0 +1,65 @@
+/*
+ * Opening a context, and what the library says of itself.
+ */
+#include "api/context.h"
+
+#include "base/alloc.h"
+
+#define TEXT_(x) #x
+#define TEXT(x) TEXT_(x)
+
+const char *sl_version(void)
+{
+    return TEXT(SL_VERSION_MAJOR) "." TEXT(SL_VERSION_MINOR) "." TEXT(SL_VERSION_PATCH);
+}
+
+int sl_abi_version(void)
+{
+    return 0;
+}
+
+sl_status sl_context_open(const sl_context_options *options, sl_context **ctx)
+{
+    if (!ctx)
+        SL_FAIL(SL_ERR_ARGUMENT, "sl_context_open: ctx must not be NULL");
+    const sl_context_options defaults = SL_CONTEXT_OPTIONS_INIT;
+    if (!options)
+        options = &defaults;
+    if (options->threads < 0 || options->threads > 4096)
+        SL_FAIL(SL_ERR_ARGUMENT, "sl_context_open: threads is %d; it must be 0 (automatic) to 4096",
+                options->threads);
+    sl_context *c = NULL;
+    sl_status st = SL_OK;
+    SL_TRY_FREE(SL_NEW(c, 1));
+    SL_TRY_FREE(sl_device_open(options->device, options->threads, options->isa, &c->dev));
+    atomic_init(&c->stop, false);
+    *ctx = c;
+    return SL_OK;
+fail:
+    sl_free(c);
+    return st;
+}
+
+void sl_context_close(sl_context **ctx)
+{
+    if (!ctx || !*ctx)
+        return;
+    sl_device_close(&(*ctx)->dev);
+    sl_free(*ctx);
+    *ctx = NULL;
+}
+
+void sl_context_request_stop(sl_context *ctx)
+{
+    atomic_store(&ctx->stop, true);
+}
+
+int sl_context_threads(const sl_context *ctx)
+{
+    return ctx->dev->threads;
+}
+
+const char *sl_context_isa(const sl_context *ctx)
+{
+    return ctx->dev->isa;
+}
