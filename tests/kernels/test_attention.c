@@ -1,0 +1,148 @@
+/*
+ * The attention op on every ISA of this machine against the double reference, in two regimes:
+ * exact (integers, power-of-two scale: every order of summation gives the same bits) and bounded
+ * (normal inputs, the reference's propagated bound). The reference's own gradients are checked
+ * against central differences.
+ */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "kernels/case.h"
+
+static const uint64_t seed = 20230915;
+
+static sl_attention shape(sl_phi phi, size_t B, size_t H, size_t Lq, size_t Lk, size_t K)
+{
+    return (sl_attention){
+        .phi = phi, .alpha = 1, .B = B, .H = H, .Lq = Lq, .Lk = Lk, .K = K, .dtype = SL_F32};
+}
+
+static const size_t lengths[] = {1, 2, 15, 16, 17, 49, 50, 196, 197, 785};
+enum { N_LENGTHS = sizeof lengths / sizeof lengths[0] };
+
+/* With q, k, v, d_o in {-1, 0, 1} and scale 1/4 every sum stays below 2^24 units of its last place
+ * (785 x 64 x 16 x 16 units at most for relu2), so every ISA must give the same bits. */
+static void exact_bits_on_every_isa(void **state)
+{
+    (void)state;
+    static const sl_phi phis[] = {SL_PHI_RELU, SL_PHI_RELU2, SL_PHI_IDENTITY, SL_PHI_RELU6};
+    struct devices devs;
+    devices_open(&devs, 2);
+    size_t n = 0;
+    for (size_t p = 0; p < 4; p++)
+        for (size_t i = 0; i < N_LENGTHS; i++) {
+            sl_attention a = shape(phis[p], 1, lengths[i] > 200 ? 1 : 3, lengths[i], lengths[i],
+                                   i % 2 ? 64 : 32);
+            a.scale = 0.25f;
+            struct attn_case c;
+            case_open(&c, &a, (enum layout)(n % LAYOUT_COUNT), FILL_SMALL, false, seed + n);
+            case_reference(&c);
+            uint64_t bits = 0;
+            for (size_t d = 0; d < devs.n; d++, n++) {
+                case_clear(&c);
+                case_run(&c, devs.dev[d]);
+                case_check(&c, devs.dev[d]->isa);
+                if (d == 0)
+                    bits = case_bits(&c);
+                else if (bits != case_bits(&c))
+                    fail_msg("%s: bits of %s differ from c at L = %zu", sl_phi_name(a.phi),
+                             devs.dev[d]->isa, lengths[i]);
+            }
+            case_close(&c);
+        }
+    devices_close(&devs);
+    print_message("%zu runs in the exact regime\n", n);
+}
+
+static size_t pick(struct sl_rng *rng, const size_t *from, size_t n)
+{
+    return from[sl_rng_below(rng, n)];
+}
+
+/* A random call: sizes around the edges of tiles and vectors, every option. */
+static sl_attention random_call(struct sl_rng *rng, sl_phi phi)
+{
+    static const size_t heads[] = {1, 2, 3, 5};
+    static const size_t sizes[] = {1, 2, 3, 7, 8, 15, 16, 17, 31, 32, 33, 48, 64, 65, 80, 96, 128};
+    static const size_t ls[] = {1, 2, 3, 5, 13, 14, 15, 16, 17, 29, 31, 32, 33, 49, 50, 61, 97};
+    sl_attention a = shape(phi, 1 + sl_rng_below(rng, 3), pick(rng, heads, 4), pick(rng, ls, 17),
+                           pick(rng, ls, 17), pick(rng, sizes, 17));
+    static const float alphas[] = {0, 0.5f, 1, 1, 2, -0.5f};
+    a.alpha = alphas[sl_rng_below(rng, 6)];
+    a.dtype = sl_rng_below(rng, 4) ? SL_F32 : SL_BF16;
+    a.scale = sl_rng_below(rng, 3) ? 0 : 0.3f;
+    a.bias = sl_rng_below(rng, 3) ? 0 : -0.7f;
+    a.bias_neg_log_length = sl_rng_below(rng, 4) == 0;
+    a.length = sl_rng_below(rng, 4) ? 0 : 50.5;
+    return a;
+}
+
+static void bounded_on_every_isa(void **state)
+{
+    (void)state;
+    struct devices devs;
+    devices_open(&devs, 2);
+    enum { PER_PHI = 30 };
+    for (int phi = 0; phi < SL_PHI_COUNT; phi++) {
+        double worst = 0;
+        for (uint32_t i = 0; i < PER_PHI; i++) {
+            struct sl_rng rng = sl_rng_at(seed, SL_RNG_TEST, (uint64_t)phi, i);
+            const sl_attention a = random_call(&rng, (sl_phi)phi);
+            struct attn_case c;
+            case_open(&c, &a, (enum layout)(i % LAYOUT_COUNT), FILL_NORMAL, i % 3 == 2, seed + i);
+            case_reference(&c);
+            for (size_t d = 0; d < devs.n; d++) {
+                case_clear(&c);
+                case_run(&c, devs.dev[d]);
+                worst = fmax(worst, case_check(&c, devs.dev[d]->isa));
+            }
+            case_close(&c);
+        }
+        print_message("%-9s %d shapes x %zu ISAs, worst %.2f of the bound, seed %llu\n",
+                      sl_phi_name((sl_phi)phi), PER_PHI, devs.n, worst, (unsigned long long)seed);
+    }
+    devices_close(&devs);
+}
+
+/* The lengths that matter, every phi, K = 64 (and 256 once), few heads. */
+static void bounded_at_model_lengths(void **state)
+{
+    (void)state;
+    struct devices devs;
+    devices_open(&devs, 2);
+    double worst = 0;
+    for (int phi = 0; phi < SL_PHI_COUNT; phi++)
+        for (size_t i = 0; i < N_LENGTHS; i++) {
+            const size_t L = lengths[i];
+            if (L > 200 && phi != SL_PHI_RELU && phi != SL_PHI_SOFTMAX)
+                continue;
+            const sl_attention a =
+                shape((sl_phi)phi, 1, L < 100 ? 2 : 1, L, L, i == 3 ? 256 : i % 2 ? 64 : 32);
+            struct attn_case c;
+            case_open(&c, &a, LAYOUT_PACKED, FILL_NORMAL, false, seed + i);
+            case_reference(&c);
+            for (size_t d = 0; d < devs.n; d++) {
+                case_clear(&c);
+                case_run(&c, devs.dev[d]);
+                worst = fmax(worst, case_check(&c, devs.dev[d]->isa));
+            }
+            case_close(&c);
+        }
+    devices_close(&devs);
+    print_message("worst %.2f of the bound\n", worst);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(exact_bits_on_every_isa),
+        cmocka_unit_test(bounded_on_every_isa),
+        cmocka_unit_test(bounded_at_model_lengths),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
