@@ -152,6 +152,8 @@ sl_status sl_vit_from_json(const char *json, size_t size, struct sl_vit_config *
 sl_status sl_preprocess_to_json(const struct sl_data_config *data, char **json);
 sl_status sl_preprocess_from_json(const char *json, size_t size, struct sl_data_config *data);
 
+/* Whether the sizes of a model fit together; a part of sl_config_resolve. SL_ERR_CONFIG. */
+sl_status sl_vit_check(const struct sl_vit_config *vit);
 /* Grid tokens, tokens in all (class and registers included). */
 size_t sl_vit_grid(const struct sl_vit_config *vit);
 size_t sl_vit_tokens(const struct sl_vit_config *vit);

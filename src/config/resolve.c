@@ -17,7 +17,7 @@ size_t sl_vit_tokens(const struct sl_vit_config *vit)
     return sl_vit_grid(vit) + (vit->pool == SL_POOL_TOK ? 1 : 0) + vit->registers;
 }
 
-static sl_status check_sizes(const struct sl_vit_config *v)
+sl_status sl_vit_check(const struct sl_vit_config *v)
 {
     const struct {
         const char *key;
@@ -74,7 +74,7 @@ sl_status sl_config_resolve(struct sl_config *config)
     struct sl_vit_config *v = &config->model;
     if (v->variant[0])
         SL_TRY(sl_variant_apply(v->variant, v));
-    SL_TRY(check_sizes(v));
+    SL_TRY(sl_vit_check(v));
     SL_TRY(check_train(&config->train));
     if (config->eval.every_steps > 0 && config->eval.every_epochs > 0)
         SL_FAIL(SL_ERR_CONFIG, "give eval.every_steps or eval.every_epochs, not both");

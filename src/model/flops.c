@@ -6,8 +6,7 @@
 
 double sl_vit_flops(const struct sl_vit_config *v)
 {
-    const double N = (double)((v->image_height / v->patch) * (v->image_width / v->patch));
-    const double L = N + (double)v->registers + (v->pool == SL_POOL_TOK ? 1 : 0);
+    const double N = (double)sl_vit_grid(v), L = (double)sl_vit_tokens(v);
     const double D = (double)v->width, F = (double)v->mlp;
     const double gate = v->gate != SL_GATE_NONE ? D * D : 0;
     const double attention = L * (4 * D * D + gate) + 2 * L * L * D;

@@ -100,7 +100,7 @@ static const struct act_row block_acts[] = {
     BLOCK(mean2, DIM_T, DIM_1, FLOATS, false),
     BLOCK(rstd2, DIM_T, DIM_1, FLOATS, false),
     BLOCK(ln2, DIM_T, DIM_D, ACT, false),
-    BLOCK(pre, DIM_T, DIM_F, ACT, false),
+    BLOCK(pre, DIM_T, DIM_F, ACT, true),
     BLOCK(hidden, DIM_T, DIM_F, ACT, false),
     BLOCK(branch2, DIM_T, DIM_LS, ACT, false),
 };
@@ -124,7 +124,7 @@ static const struct act_row net_acts[] = {
     NET(map_mean, DIM_B, DIM_MAP_1, FLOATS, false),
     NET(map_rstd, DIM_B, DIM_MAP_1, FLOATS, false),
     NET(map_ln, DIM_B, DIM_MAP, ACT, false),
-    NET(map_pre, DIM_B, DIM_MAP_F, ACT, false),
+    NET(map_pre, DIM_B, DIM_MAP_F, ACT, true),
     NET(map_hidden, DIM_B, DIM_MAP_F, ACT, false),
     NET(map_out, DIM_B, DIM_MAP_CONVERT, FLOATS, false),
     NET(dx, DIM_T, DIM_D, FLOATS, false),
@@ -258,10 +258,13 @@ static void take_activations(struct sl_net *net, struct bump *b)
         else
             net->blocks[l] = net->blocks[0];
     }
-    if (!net->options.training) { /* one residual stream, updated in place */
+    if (!net->options.training) { /* one residual stream and one MLP, updated in place */
         a->last = net->blocks[0].x;
-        for (size_t l = 0; l < net->options.vit.depth; l++)
+        a->map_pre = a->map_hidden;
+        for (size_t l = 0; l < net->options.vit.depth; l++) {
             net->blocks[l].mid = net->blocks[0].x;
+            net->blocks[l].pre = net->blocks[0].hidden;
+        }
     } else if (!a->dbranch) {
         a->dbranch = a->dx;
     }

@@ -43,9 +43,9 @@ static sl_status set_sizes(struct sl_net *net)
     const struct sl_vit_config *v = &net->options.vit;
     size_t bytes;
     net->B = net->options.batch;
-    net->N = (v->image_height / v->patch) * (v->image_width / v->patch);
-    net->prefix = (v->pool == SL_POOL_TOK) + v->registers;
-    net->L = net->N + net->prefix;
+    net->N = sl_vit_grid(v);
+    net->L = sl_vit_tokens(v);
+    net->prefix = net->L - net->N;
     net->D = v->width;
     net->H = v->heads;
     net->K = v->width / v->heads;

@@ -161,37 +161,13 @@ struct resolved {
     double values[VALUE_COUNT];
 };
 
-static sl_status check_config(const struct sl_vit_config *v)
-{
-    if (!v->width || !v->depth || !v->heads || !v->mlp || !v->patch || !v->classes)
-        SL_FAIL(SL_ERR_CONFIG,
-                "model sizes must be positive: width %zu, depth %zu, heads %zu, mlp %zu, patch "
-                "%zu, classes %zu",
-                v->width, v->depth, v->heads, v->mlp, v->patch, v->classes);
-    if (v->width % v->heads)
-        SL_FAIL(SL_ERR_CONFIG, "model width %zu is not divisible by its %zu heads", v->width,
-                v->heads);
-    if (!v->image_height || !v->image_width || v->image_height % v->patch ||
-        v->image_width % v->patch)
-        SL_FAIL(SL_ERR_CONFIG, "image size %zux%zu is not divisible by the patch size %zu",
-                v->image_height, v->image_width, v->patch);
-    if (v->posemb == SL_POSEMB_SINCOS2D && (v->width % 4 || v->width < 8))
-        SL_FAIL(SL_ERR_CONFIG,
-                "sincos2d position embeddings need a width that is a multiple of 4 and at least "
-                "8, not %zu",
-                v->width);
-    return SL_OK;
-}
-
 static sl_status resolve(const struct sl_vit_config *v, struct resolved *r)
 {
     const bool map = v->pool == SL_POOL_MAP, qk = v->qk_norm != SL_QK_NORM_NONE;
     const size_t d = v->width, k = d / v->heads;
-    size_t d3, d2, grid;
-    if (!sl_size_mul(d, 3, &d3) || !sl_size_mul(d, 2, &d2) ||
-        !sl_size_mul(v->image_height / v->patch, v->image_width / v->patch, &grid))
-        SL_FAIL(SL_ERR_CONFIG, "the model is too large: width %zu, image %zux%zu", d,
-                v->image_height, v->image_width);
+    size_t d3;
+    if (!sl_size_mul(d, 3, &d3))
+        SL_FAIL(SL_ERR_CONFIG, "a model width of %zu is too large", d);
     *r = (struct resolved){
         .dims = {[DIM_1] = 1,
                  [DIM_3] = 3,
@@ -200,7 +176,7 @@ static sl_status resolve(const struct sl_vit_config *v, struct resolved *r)
                  [DIM_3D] = d3,
                  [DIM_F] = v->mlp,
                  [DIM_C] = v->classes,
-                 [DIM_POS] = v->posemb == SL_POSEMB_LEARN ? grid : 0,
+                 [DIM_POS] = v->posemb == SL_POSEMB_LEARN ? sl_vit_grid(v) : 0,
                  [DIM_CLS] = v->pool == SL_POOL_TOK,
                  [DIM_REG] = v->registers,
                  [DIM_QK] = qk ? k : 0,
@@ -208,7 +184,7 @@ static sl_status resolve(const struct sl_vit_config *v, struct resolved *r)
                  [DIM_GATE] = v->gate != SL_GATE_NONE ? d : 0,
                  [DIM_LS] = v->layer_scale > 0 ? d : 0,
                  [DIM_MAP] = map ? d : 0,
-                 [DIM_MAP_2D] = map ? d2 : 0,
+                 [DIM_MAP_2D] = map ? 2 * d : 0,
                  [DIM_MAP_F] = map ? v->mlp : 0,
                  [DIM_REP] = v->rep_size ? d : 0},
         .values = {[VALUE_LECUN_PATCH] = sqrt(1.0 / (3.0 * (double)v->patch * (double)v->patch)),
@@ -260,7 +236,9 @@ static sl_status add_row(struct sl_param_table *t, const struct row *row, const 
 
 sl_status sl_param_table_build(const struct sl_vit_config *vit, struct sl_param_table *table)
 {
-    SL_TRY(check_config(vit));
+    SL_TRY(sl_vit_check(vit));
+    if (vit->classes == 0)
+        SL_FAIL(SL_ERR_CONFIG, "the model has no classes; they are taken from the data set");
     struct resolved r;
     SL_TRY(resolve(vit, &r));
     struct sl_param_table t = {0};
