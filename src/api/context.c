@@ -3,7 +3,10 @@
  */
 #include "api/context.h"
 
+#include <stdio.h>
+
 #include "base/alloc.h"
+#include "kernels/cpu.h"
 
 #define TEXT_(x) #x
 #define TEXT(x) TEXT_(x)
@@ -16,6 +19,39 @@ const char *sl_version(void)
 int sl_abi_version(void)
 {
     return 0;
+}
+
+#ifdef __clang__
+#define COMPILER_TEXT __VERSION__
+#else
+#define COMPILER_TEXT "gcc " __VERSION__
+#endif
+#ifdef _OPENMP
+#define THREADS_TEXT "OpenMP " TEXT(_OPENMP)
+#else
+#define THREADS_TEXT "none (one thread)"
+#endif
+#ifdef SOFTLESS_HAVE_ONEDNN
+#define ONEDNN_TEXT ", oneDNN"
+#else
+#define ONEDNN_TEXT ""
+#endif
+
+const char *sl_build_info(void)
+{
+    static _Thread_local char text[512];
+    enum sl_isa isa;
+    const bool chosen = sl_isa_choose(NULL, &isa) == SL_OK;
+    snprintf(text, sizeof text,
+             "softless %s, interface %d\n"
+             "libraries: %s%s\n"
+             "compiler: %s\n"
+             "threads: %s\n"
+             "kernels: %s (this CPU: %s%s)\n",
+             sl_version(), sl_abi_version(), SOFTLESS_LIBRARIES, ONEDNN_TEXT, COMPILER_TEXT,
+             THREADS_TEXT, chosen ? sl_isa_name(isa) : "SOFTLESS_ISA is not usable here",
+             sl_isa_name(sl_isa_native()), sl_cpu_has_avx512_bf16() ? ", AVX512-BF16" : "");
+    return text;
 }
 
 sl_status sl_context_open(const sl_context_options *options, sl_context **ctx)
