@@ -10,10 +10,18 @@
 
 struct sl_dataset;
 
-/* SPEC: "fashion-mnist:train|test" (and mnist: with a path), a folder of class folders, an IDX pair
- * "idx:IMAGES,LABELS", "cifar10:DIR:train|test", "cifar100:...",
- * "synthetic:n=..,classes=..,size=.., seed=..". Relative names are searched as given, in
- * $SOFTLESS_DATA, in /usr/share/datasets. */
+/*
+ * SPEC, with the table of formats in dataset.c:
+ *   fashion-mnist[:DIR]:train|test   mnist[:DIR]:train|test
+ *   cifar10[:DIR]:train|test         cifar100[:DIR]:train|test
+ *   idx:DIR:train|test               idx:IMAGES,LABELS
+ *   synthetic:n=1000,classes=10,size=32,seed=0,noise=0.2
+ *   [folder:]DIR                     a folder of class folders
+ * A trailing "[a:b]" keeps samples a .. b-1; either end may be left out. Relative names are
+ * searched as given, in $SOFTLESS_DATA, in /usr/share/datasets. Errors: SL_ERR_INPUT (missing;
+ * names the places searched and the Debian package), SL_ERR_CONFIG (malformed), SL_ERR_DATA (bad
+ * bytes).
+ */
 sl_status sl_dataset_open(const char *spec, struct sl_dataset **set);
 void sl_dataset_free(struct sl_dataset **set);
 size_t sl_dataset_count(const struct sl_dataset *set);
@@ -23,21 +31,28 @@ int32_t sl_dataset_label(const struct sl_dataset *set, size_t i);
 const char *sl_dataset_sample_name(const struct sl_dataset *set, size_t i, char buf[256]);
 /* Decodes sample i; safe from several threads at once. */
 sl_status sl_dataset_image(const struct sl_dataset *set, size_t i, struct sl_image *img);
-/* Digest over names, sizes and labels: part of the resume guard. */
+/* True if the decoded images lie in memory already, so that caching them is useless. */
+bool sl_dataset_in_memory(const struct sl_dataset *set);
+/* Digest over names, sizes and labels: part of the resume guard. Does not depend on where the files
+ * lie. */
 void sl_dataset_digest(const struct sl_dataset *set, char digest[33]);
 /* The text of `softless data info`. */
 sl_status sl_dataset_info(const struct sl_dataset *set, bool json, char **text);
 
+/* What one rank gets of a batch: local = batch / world images. */
 struct sl_batch {
-    uint8_t *images; /* [batch, out_h, out_w, 3] */
-    int32_t *labels; /* [batch]; -1 = padding after the last image of an evaluation pass */
-    size_t n;        /* real images */
+    uint8_t *images; /* [local, out_h, out_w, 3] */
+    /* [local]; -1 = no image: padding after the last one of an evaluation pass, or a bad sample
+     * that an evaluation pass skipped (its pixels are 0) */
+    int32_t *labels;
+    size_t n; /* places before the padding; in training always local */
 };
 
 struct sl_loader_options {
     const struct sl_dataset *set;
     const struct sl_pipeline_config *ops;
-    size_t out_h, out_w, batch;
+    size_t out_h, out_w;
+    size_t batch; /* images over all ranks; a multiple of world */
     uint64_t seed;
     bool train; /* shuffled and endless, batches cross epochs; else one ordered pass, repeated */
     bool shuffle;
@@ -45,9 +60,12 @@ struct sl_loader_options {
     enum sl_bad_sample on_bad;
     double max_bad_fraction;
     uint64_t start_batch; /* first batch number to deliver: the resume cursor */
-    size_t rank, world;
+    size_t rank, world;   /* rank r gets images r*local .. (r+1)*local-1 of every batch */
 };
 
+/* `set` is borrowed until the loader is freed, `ops` during creation only. Skipping a bad sample:
+ * in training the next one of the stream stands in, at most 16 times; in an evaluation pass the
+ * place stays empty. */
 struct sl_loader;
 sl_status sl_loader_create(const struct sl_loader_options *options, struct sl_loader **loader);
 void sl_loader_free(struct sl_loader **loader);
@@ -55,7 +73,8 @@ void sl_loader_free(struct sl_loader **loader);
  * have ceil(count/batch) batches each. A bad sample follows the policy (SL_ERR_DATA when it stops).
  */
 sl_status sl_loader_next(struct sl_loader *loader, const struct sl_batch **batch);
-size_t sl_loader_bad_samples(const struct sl_loader *loader); /* skipped so far */
+/* Different samples skipped in the batches delivered so far. */
+size_t sl_loader_bad_samples(const struct sl_loader *loader);
 /* Seconds sl_loader_next has waited since creation. */
 double sl_loader_wait_s(const struct sl_loader *loader);
 

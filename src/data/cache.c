@@ -1,0 +1,117 @@
+/*
+ * The cache of decoded images: an image enters once, before any random op, and is read without a
+ * lock ever after. What is cached never changes what a batch holds, only how long it takes. Memory
+ * comes in slabs while the cache fills, that is during the first epoch; when the budget is spent,
+ * later images are not kept.
+ */
+#include "data/cache.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/checked.h"
+
+enum { SLAB = 16 << 20, ENTRY_ALIGN = 64 };
+
+struct entry {
+    size_t h, w;
+    uint8_t pixels[]; /* [h, w, 3] */
+};
+
+struct slab {
+    struct slab *next;
+    size_t used, size;
+    _Alignas(ENTRY_ALIGN) uint8_t bytes[];
+};
+
+struct sl_cache {
+    _Atomic(const struct entry *) *entries; /* [samples]; NULL = not cached */
+    pthread_mutex_t lock;                   /* guards the fields below */
+    struct slab *slabs;                     /* newest first */
+    size_t left;                            /* bytes of the budget not yet in a slab */
+};
+
+sl_status sl_cache_create(size_t samples, size_t budget, struct sl_cache **cache)
+{
+    struct sl_cache *c;
+    SL_TRY(SL_NEW(c, 1));
+    const sl_status st = SL_NEW(c->entries, samples);
+    if (st != SL_OK) {
+        sl_free(c);
+        return st;
+    }
+    pthread_mutex_init(&c->lock, NULL);
+    c->left = budget;
+    *cache = c;
+    return SL_OK;
+}
+
+void sl_cache_free(struct sl_cache **cache)
+{
+    if (!*cache)
+        return;
+    for (struct slab *s = (*cache)->slabs; s;) {
+        struct slab *next = s->next;
+        sl_free(s);
+        s = next;
+    }
+    pthread_mutex_destroy(&(*cache)->lock);
+    sl_free((*cache)->entries);
+    sl_free(*cache);
+    *cache = NULL;
+}
+
+bool sl_cache_get(const struct sl_cache *cache, size_t i, struct sl_image *img)
+{
+    const struct entry *e = atomic_load_explicit(&cache->entries[i], memory_order_acquire);
+    if (!e)
+        return false;
+    /* The pipeline reads its source only; the struct has no const view. */
+    *img = (struct sl_image){.h = e->h, .w = e->w, .pixels = (uint8_t *)e->pixels};
+    return true;
+}
+
+/* n bytes of a slab, or NULL when the budget or memory is spent; the lock is held. */
+static void *take(struct sl_cache *c, size_t n)
+{
+    struct slab *s = c->slabs;
+    if (!s || s->size - s->used < n) {
+        size_t size = c->left < SLAB ? c->left : SLAB;
+        size = size < n ? n : size;
+        if (size > c->left)
+            return NULL;
+        s = sl_calloc(1, sizeof *s + size);
+        if (!s) { /* the cache is a convenience: stop filling it */
+            c->left = 0;
+            return NULL;
+        }
+        s->size = size;
+        s->next = c->slabs;
+        c->slabs = s;
+        c->left -= size;
+    }
+    void *p = s->bytes + s->used;
+    s->used += n;
+    return p;
+}
+
+void sl_cache_put(struct sl_cache *cache, size_t i, const struct sl_image *img)
+{
+    const size_t pixels = img->h * img->w * 3;
+    size_t n;
+    if (!sl_size_align(sizeof(struct entry) + pixels, ENTRY_ALIGN, &n))
+        return;
+    pthread_mutex_lock(&cache->lock);
+    struct entry *e = NULL;
+    if (!atomic_load_explicit(&cache->entries[i], memory_order_relaxed))
+        e = take(cache, n);
+    if (e) {
+        e->h = img->h;
+        e->w = img->w;
+        memcpy(e->pixels, img->pixels, pixels);
+        atomic_store_explicit(&cache->entries[i], e, memory_order_release);
+    }
+    pthread_mutex_unlock(&cache->lock);
+}

@@ -1,0 +1,234 @@
+/*
+ * Data sets: a SPEC enters; samples, labels and names by index leave. The format table is the one
+ * home of the SPEC prefixes; a SPEC without a known prefix is a folder of class folders. A trailing
+ * "[a:b]" keeps samples a .. b-1 (either end may be left out).
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/text.h"
+#include "data/format.h"
+
+const struct sl_format sl_formats[] = {
+    {.name = "fashion-mnist",
+     .usage = "fashion-mnist[:DIR]:train|test",
+     .known = &sl_fashion_mnist,
+     .in_memory = true,
+     .open = sl_idx_open,
+     .image = sl_stored_image,
+     .digest = sl_stored_digest,
+     .free = sl_stored_free},
+    {.name = "mnist",
+     .usage = "mnist[:DIR]:train|test",
+     .known = &sl_mnist,
+     .in_memory = true,
+     .open = sl_idx_open,
+     .image = sl_stored_image,
+     .digest = sl_stored_digest,
+     .free = sl_stored_free},
+    {.name = "idx",
+     .usage = "idx:DIR:train|test or idx:IMAGES,LABELS",
+     .in_memory = true,
+     .open = sl_idx_open,
+     .image = sl_stored_image,
+     .digest = sl_stored_digest,
+     .free = sl_stored_free},
+    {.name = "synthetic",
+     .usage = "synthetic:n=1000,classes=10,size=32,seed=0,noise=0.2",
+     .open = sl_synthetic_open,
+     .image = sl_synthetic_image,
+     .digest = sl_synthetic_digest,
+     .free = sl_synthetic_free},
+};
+const size_t sl_format_count = sizeof sl_formats / sizeof *sl_formats;
+
+static const struct sl_format *find_format(const char *spec, const char **rest)
+{
+    const char *colon = strchr(spec, ':');
+    const size_t length = colon ? (size_t)(colon - spec) : strlen(spec);
+    for (size_t i = 0; i < sl_format_count; i++) {
+        if (strlen(sl_formats[i].name) == length && memcmp(spec, sl_formats[i].name, length) == 0) {
+            *rest = colon ? colon + 1 : "";
+            return &sl_formats[i];
+        }
+    }
+    return NULL;
+}
+
+/* ---- slices ---- */
+
+struct slice {
+    size_t first, end; /* end = SIZE_MAX: up to the last sample */
+};
+
+/* Decimal digits up to `stop`; false if there are other characters or too many of them. */
+static bool parse_count(const char *s, const char *stop, size_t *x)
+{
+    size_t value = 0;
+    if (stop - s > 15)
+        return false;
+    for (; s < stop; s++) {
+        if (*s < '0' || *s > '9')
+            return false;
+        value = value * 10 + (size_t)(*s - '0');
+    }
+    *x = value;
+    return true;
+}
+
+/* Cuts a trailing "[a:b]" off the SPEC; false if there is none and the SPEC is untouched. */
+static bool cut_slice(char *spec, struct slice *slice)
+{
+    const size_t n = strlen(spec);
+    char *open = strrchr(spec, '[');
+    if (n < 3 || spec[n - 1] != ']' || !open)
+        return false;
+    const char *colon = strchr(open, ':');
+    struct slice s = {0, SIZE_MAX};
+    if (!colon || !parse_count(open + 1, colon, &s.first))
+        return false;
+    if (colon + 1 < spec + n - 1 && !parse_count(colon + 1, spec + n - 1, &s.end))
+        return false;
+    *open = '\0';
+    *slice = s;
+    return true;
+}
+
+static sl_status apply_slice(struct sl_dataset *set, struct slice slice)
+{
+    const size_t end = slice.end == SIZE_MAX ? set->total : slice.end;
+    if (end > set->total || slice.first >= end)
+        SL_FAIL(SL_ERR_CONFIG,
+                "data set \"%s\": the slice [%zu:%zu] is empty or outside its %zu samples",
+                set->spec, slice.first, end, set->total);
+    set->first = slice.first;
+    set->count = end - slice.first;
+    return SL_OK;
+}
+
+/* ---- opening ---- */
+
+static sl_status take_digest(struct sl_dataset *set)
+{
+    sl_hash *hash;
+    const uint64_t sizes[] = {set->total, set->first, set->count, set->classes, set->h, set->w};
+    SL_TRY(sl_hash_new(&hash));
+    sl_hash_add(hash, sizes, sizeof sizes);
+    sl_hash_add(hash, set->labels, set->total * sizeof *set->labels);
+    for (size_t c = 0; c < set->classes; c++)
+        sl_hash_add(hash, set->class_names[c], strlen(set->class_names[c]) + 1);
+    set->format->digest(set, hash);
+    sl_hash_end(&hash, set->digest);
+    return SL_OK;
+}
+
+static sl_status unknown_name(const char *spec)
+{
+    const char *names[16];
+    char shown[SL_ESCAPED_SIZE], word[64] = "";
+    const size_t length = strcspn(spec, ":");
+    for (size_t i = 0; i < sl_format_count; i++)
+        names[i] = sl_formats[i].name;
+    if (length < sizeof word)
+        memcpy(word, spec, length);
+    const char *near = sl_nearest(word, names, sl_format_count);
+    sl_escape(spec, strlen(spec), shown);
+    SL_FAIL(SL_ERR_INPUT, "data set \"%s\": neither a folder nor a known name%s%s%s", shown,
+            near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
+}
+
+static sl_status open_parts(struct sl_dataset *set, char *spec)
+{
+    const char *rest = spec;
+    struct slice slice = {0, SIZE_MAX};
+    cut_slice(spec, &slice);
+    set->format = find_format(spec, &rest);
+    if (!set->format)
+        return unknown_name(spec);
+    SL_TRY(set->format->open(set, rest));
+    if (!set->class_names)
+        SL_TRY(sl_copy_class_names(set, NULL));
+    SL_TRY(apply_slice(set, slice));
+    return take_digest(set);
+}
+
+sl_status sl_dataset_open(const char *spec, struct sl_dataset **set)
+{
+    sl_status st;
+    struct sl_dataset *opened = NULL;
+    char *copy = NULL;
+    SL_TRY(SL_NEW(opened, 1));
+    opened->spec = sl_strdup(spec);
+    copy = sl_strdup(spec);
+    SL_TRY_FREE(opened->spec && copy ? SL_OK : SL_ERR_MEMORY);
+    SL_TRY_FREE(open_parts(opened, copy));
+    sl_free(copy);
+    *set = opened;
+    return SL_OK;
+fail:
+    sl_free(copy);
+    sl_dataset_free(&opened);
+    return st;
+}
+
+void sl_dataset_free(struct sl_dataset **set)
+{
+    if (!set || !*set)
+        return;
+    struct sl_dataset *s = *set;
+    if (s->format)
+        s->format->free(s->state);
+    sl_names_free(&s->class_names, s->classes);
+    sl_free(s->labels);
+    sl_free(s->spec);
+    sl_free(s);
+    *set = NULL;
+}
+
+/* ---- reading ---- */
+
+size_t sl_dataset_count(const struct sl_dataset *set)
+{
+    return set->count;
+}
+
+size_t sl_dataset_classes(const struct sl_dataset *set)
+{
+    return set->classes;
+}
+
+const char *sl_dataset_class_name(const struct sl_dataset *set, size_t c)
+{
+    return c < set->classes ? set->class_names[c] : NULL;
+}
+
+int32_t sl_dataset_label(const struct sl_dataset *set, size_t i)
+{
+    return set->labels[set->first + i];
+}
+
+const char *sl_dataset_sample_name(const struct sl_dataset *set, size_t i, char buf[256])
+{
+    if (set->format->sample_name)
+        return set->format->sample_name(set, set->first + i, buf);
+    snprintf(buf, 256, "%s sample %zu", set->format->name, set->first + i);
+    return buf;
+}
+
+sl_status sl_dataset_image(const struct sl_dataset *set, size_t i, struct sl_image *img)
+{
+    if (i >= set->count)
+        SL_FAIL(SL_ERR_ARGUMENT, "data set \"%s\": sample %zu of %zu", set->spec, i, set->count);
+    return set->format->image(set, set->first + i, img);
+}
+
+bool sl_dataset_in_memory(const struct sl_dataset *set)
+{
+    return set->format->in_memory;
+}
+
+void sl_dataset_digest(const struct sl_dataset *set, char digest[33])
+{
+    memcpy(digest, set->digest, SL_DIGEST_SIZE);
+}

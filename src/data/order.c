@@ -1,0 +1,57 @@
+/*
+ * The order of an epoch: a Fisher-Yates shuffle whose draws are addressed by (seed, epoch). The
+ * permutations of two neighbouring epochs are kept, because a batch may cross from one to the next.
+ */
+#include "data/order.h"
+
+#include "base/alloc.h"
+#include "base/rng.h"
+
+sl_status sl_order_init(struct sl_order *order, size_t n, uint64_t seed, bool shuffle)
+{
+    struct sl_order o = {.n = n, .seed = seed, .shuffle = shuffle};
+    o.perm_epoch[0] = o.perm_epoch[1] = UINT64_MAX;
+    if (n >= UINT32_MAX)
+        SL_FAIL(SL_ERR_UNSUPPORTED, "a data set of %zu samples; the limit is 2^32 - 2", n);
+    for (size_t i = 0; i < 2 && shuffle; i++) {
+        const sl_status st = SL_NEW(o.perm[i], n);
+        if (st != SL_OK) {
+            sl_order_free(&o);
+            return st;
+        }
+    }
+    *order = o;
+    return SL_OK;
+}
+
+void sl_order_free(struct sl_order *order)
+{
+    sl_free(order->perm[0]);
+    sl_free(order->perm[1]);
+    *order = (struct sl_order){0};
+}
+
+static void shuffle(const struct sl_order *order, uint64_t epoch, uint32_t *perm)
+{
+    sl_rng rng = sl_rng_at(order->seed, SL_RNG_SHUFFLE, epoch, 0);
+    for (size_t i = 0; i < order->n; i++)
+        perm[i] = (uint32_t)i;
+    for (size_t i = order->n; i > 1; i--) {
+        const size_t j = (size_t)sl_rng_below(&rng, i);
+        const uint32_t t = perm[i - 1];
+        perm[i - 1] = perm[j];
+        perm[j] = t;
+    }
+}
+
+uint32_t sl_order_at(struct sl_order *order, uint64_t epoch, size_t j)
+{
+    if (!order->shuffle)
+        return (uint32_t)j;
+    const size_t k = epoch & 1;
+    if (order->perm_epoch[k] != epoch) {
+        shuffle(order, epoch, order->perm[k]);
+        order->perm_epoch[k] = epoch;
+    }
+    return order->perm[k][j];
+}
