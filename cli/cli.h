@@ -1,0 +1,96 @@
+/*
+ * What the verbs share: option tables, exit codes, output that must arrive. A verb is one file with
+ * one entry in the table of main.c; it sees the library through softless.h alone.
+ */
+#ifndef SL_CLI_CLI_H
+#define SL_CLI_CLI_H
+
+#include <stdio.h>
+
+#include "softless.h"
+
+/* ---- options ---- */
+enum cli_kind { CLI_FLAG, CLI_TEXT, CLI_LIST, CLI_INT, CLI_REAL };
+
+enum { CLI_LIST_MAX = 256 };
+struct cli_list {
+    const char *items[CLI_LIST_MAX];
+    size_t n;
+};
+
+struct cli_option {
+    const char *name; /* "run-dir" */
+    char letter;      /* short form or 0 */
+    enum cli_kind kind;
+    void *value;          /* bool, const char *, struct cli_list, long or double */
+    const char *argument; /* "DIR" in the help, NULL for flags */
+    const char *help;
+};
+
+/* Options of every verb that computes. */
+struct cli_machine {
+    long threads;
+    const char *isa, *device;
+    bool quiet;
+};
+
+struct cli_verb {
+    const char *name, *arguments, *summary;
+    const char *examples; /* shown first in the help, one command a line */
+    int (*run)(const struct cli_verb *verb, int argc, char **argv);
+};
+extern const struct cli_verb cli_verbs[];
+extern const size_t cli_n_verbs;
+
+/* Parses argv[1..]; --help is handled (*exit_now). machine may be NULL. On SL_OK *first is the
+ * first positional argument, of which there are min .. max. */
+struct cli_parse {
+    const struct cli_verb *verb;
+    const struct cli_option *options;
+    size_t n;
+    struct cli_machine *machine;
+    int min, max; /* positional arguments; max < 0 = any number */
+};
+sl_status cli_parse(const struct cli_parse *p, int argc, char **argv, int *first, bool *exit_now);
+
+/* Opens the context of the machine options; log lines go to stderr unless quiet. */
+sl_status cli_open(const struct cli_machine *machine, sl_context **ctx);
+
+/* ---- output ---- */
+enum cli_format { CLI_TEXT_FORMAT, CLI_JSON_FORMAT, CLI_CSV_FORMAT };
+sl_status cli_format_parse(const char *text, bool csv_too, enum cli_format *format);
+void cli_json_string(FILE *f, const char *s);
+void cli_json_number(FILE *f, double x);
+void cli_csv_string(FILE *f, const char *s);
+
+/* Records a usage error for cli_finish. */
+sl_status cli_usage(const char *fmt, ...) SL_PRINTF(1, 2);
+
+/* Flushes stdout (a full or closed one is an error), prints the error sentence, gives the exit
+ * code. */
+int cli_finish(sl_status status);
+int cli_exit_code(sl_status status);
+
+/* TERM, INT, HUP and USR1 ask the context to stop; a second one kills. */
+void cli_catch_signals(sl_context *ctx);
+
+/* Splits "a,b,c" at commas in place of `copy`, which must outlive the list. */
+sl_status cli_split(char *copy, struct cli_list *list);
+
+double cli_now(void); /* seconds, monotonic */
+/* Median and quartiles of n values, which are sorted in place. */
+struct cli_spread {
+    double q1, median, q3;
+};
+struct cli_spread cli_spread_of(double *x, size_t n);
+
+/* ---- verbs ---- */
+int cli_train(const struct cli_verb *verb, int argc, char **argv);
+int cli_eval(const struct cli_verb *verb, int argc, char **argv);
+int cli_predict(const struct cli_verb *verb, int argc, char **argv);
+int cli_inspect(const struct cli_verb *verb, int argc, char **argv);
+int cli_config(const struct cli_verb *verb, int argc, char **argv);
+int cli_data(const struct cli_verb *verb, int argc, char **argv);
+int cli_bench(const struct cli_verb *verb, int argc, char **argv);
+
+#endif

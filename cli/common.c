@@ -1,0 +1,312 @@
+/*
+ * Option tables on getopt_long, exit codes, signals, output.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <getopt.h>
+#include <math.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cli.h"
+
+enum { OPTIONS_MAX = 40, HELP_COLUMN = 30 };
+
+static char usage_text[512];
+
+sl_status cli_usage(const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(usage_text, sizeof usage_text, fmt, args);
+    va_end(args);
+    return SL_ERR_USAGE;
+}
+
+/* ---- the one table of exit codes ---- */
+
+int cli_exit_code(sl_status status)
+{
+    static const int codes[SL_STATUS_COUNT] = {
+        [SL_OK] = 0,
+        [SL_ERR_ARGUMENT] = 64,
+        [SL_ERR_USAGE] = 64,
+        [SL_ERR_DATA] = 65,
+        [SL_ERR_INPUT] = 66,
+        [SL_ERR_UNAVAILABLE] = 69,
+        [SL_ERR_UNSUPPORTED] = 69,
+        [SL_ERR_INTERNAL] = 70,
+        [SL_ERR_MEMORY] = 71,
+        [SL_ERR_CREATE] = 73,
+        [SL_ERR_IO] = 74,
+        [SL_ERR_INTERRUPTED] = 75,
+        [SL_ERR_DIVERGED] = 76,
+        [SL_ERR_CONFIG] = 78,
+    };
+    return (unsigned)status < SL_STATUS_COUNT ? codes[status] : 70;
+}
+
+int cli_finish(sl_status status)
+{
+    if (status == SL_ERR_USAGE)
+        fprintf(stderr, "softless: %s\n", usage_text);
+    else if (status != SL_OK)
+        fprintf(stderr, "softless: %s\n", sl_error_message());
+    if (fflush(stdout) != 0 || ferror(stdout)) {
+        fprintf(stderr, "softless: standard output cannot be written: %s\n", strerror(errno));
+        return cli_exit_code(status == SL_OK ? SL_ERR_IO : status);
+    }
+    return cli_exit_code(status);
+}
+
+/* ---- options ---- */
+
+static size_t all_options(const struct cli_parse *p, struct cli_option *all)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < p->n; i++)
+        all[n++] = p->options[i];
+    if (p->machine) {
+        struct cli_machine *m = p->machine;
+        all[n++] = (struct cli_option){"threads",   'j', CLI_INT,
+                                       &m->threads, "N", "compute threads (default: one per core)"};
+        all[n++] = (struct cli_option){"isa",   0,      CLI_TEXT,
+                                       &m->isa, "NAME", "kernels at most c, avx2, avx512 or amx"};
+        all[n++] = (struct cli_option){"device", 0, CLI_TEXT, &m->device, "NAME", "cpu"};
+        all[n++] =
+            (struct cli_option){"quiet", 'q', CLI_FLAG, &m->quiet, NULL, "no progress, no log"};
+    }
+    return n;
+}
+
+static void print_help(const struct cli_parse *p, const struct cli_option *all, size_t n)
+{
+    printf("softless %s - %s\n\nExamples:\n%s\nUsage: softless %s %s\n\nOptions:\n", p->verb->name,
+           p->verb->summary, p->verb->examples, p->verb->name, p->verb->arguments);
+    for (size_t i = 0; i <= n; i++) {
+        static const struct cli_option help = {"help", 'h', CLI_FLAG, NULL, NULL, "this text"};
+        const struct cli_option *o = i < n ? &all[i] : &help;
+        char left[64];
+        snprintf(left, sizeof left, "  %c%c%s --%s%s%s", o->letter ? '-' : ' ',
+                 o->letter ? o->letter : ' ', o->letter ? "," : " ", o->name,
+                 o->argument ? " " : "", o->argument ? o->argument : "");
+        printf("%-*s %s\n", HELP_COLUMN, left, o->help);
+    }
+}
+
+static sl_status store(const struct cli_option *o, const char *text)
+{
+    char *end = NULL;
+    struct cli_list *list = o->value;
+    errno = 0;
+    switch (o->kind) {
+    case CLI_FLAG:
+        *(bool *)o->value = true;
+        break;
+    case CLI_TEXT:
+        *(const char **)o->value = text;
+        break;
+    case CLI_LIST:
+        if (list->n == CLI_LIST_MAX)
+            return cli_usage("--%s is given more than %d times", o->name, CLI_LIST_MAX);
+        list->items[list->n++] = text;
+        break;
+    case CLI_INT:
+        *(long *)o->value = strtol(text, &end, 10);
+        if (end == text || *end || errno || *(long *)o->value < 0)
+            return cli_usage("--%s takes a whole number, not '%s'", o->name, text);
+        break;
+    case CLI_REAL:
+        *(double *)o->value = strtod(text, &end);
+        if (end == text || *end || !isfinite(*(double *)o->value))
+            return cli_usage("--%s takes a number, not '%s'", o->name, text);
+        break;
+    }
+    return SL_OK;
+}
+
+static sl_status unknown_option(const struct cli_parse *p, const struct cli_option *all, size_t n,
+                                const char *word)
+{
+    const char *names[OPTIONS_MAX];
+    char bare[64];
+    for (size_t i = 0; i < n; i++)
+        names[i] = all[i].name;
+    snprintf(bare, sizeof bare, "%s", word + strspn(word, "-"));
+    bare[strcspn(bare, "=")] = '\0';
+    const char *near = sl_nearest(bare, names, n);
+    return cli_usage("unknown option '%s'%s%s%s; see 'softless %s --help'", word,
+                     near ? ", did you mean '--" : "", near ? near : "", near ? "'?" : "",
+                     p->verb->name);
+}
+
+sl_status cli_parse(const struct cli_parse *p, int argc, char **argv, int *first, bool *exit_now)
+{
+    enum { LONG_BASE = 256, HELP = LONG_BASE + OPTIONS_MAX };
+    struct cli_option all[OPTIONS_MAX];
+    struct option longs[OPTIONS_MAX + 2] = {{0}};
+    char shorts[2 * OPTIONS_MAX + 3] = ":h";
+    const size_t n = all_options(p, all);
+    size_t used = strlen(shorts);
+    for (size_t i = 0; i < n; i++) {
+        const int has = all[i].kind == CLI_FLAG ? no_argument : required_argument;
+        longs[i] = (struct option){all[i].name, has, NULL, LONG_BASE + (int)i};
+        if (all[i].letter) {
+            shorts[used++] = all[i].letter;
+            if (has == required_argument)
+                shorts[used++] = ':';
+        }
+    }
+    longs[n] = (struct option){"help", no_argument, NULL, HELP};
+    opterr = 0;
+    optind = 1;
+    *exit_now = false;
+    for (int c; (c = getopt_long(argc, argv, shorts, longs, NULL)) != -1;) {
+        if (c == 'h' || c == HELP) {
+            print_help(p, all, n);
+            *exit_now = true;
+            return SL_OK;
+        }
+        if (c == ':')
+            return cli_usage("option '%s' needs a value; see 'softless %s --help'",
+                             argv[optind - 1], p->verb->name);
+        if (c == '?')
+            return unknown_option(p, all, n, argv[optind - 1]);
+        for (size_t i = 0; i < n; i++) {
+            if (c != LONG_BASE + (int)i && (c >= LONG_BASE || all[i].letter != c))
+                continue;
+            const sl_status st = store(&all[i], optarg);
+            if (st != SL_OK)
+                return st;
+        }
+    }
+    const int given = argc - optind;
+    if (given < p->min || (p->max >= 0 && given > p->max))
+        return cli_usage("usage: softless %s %s; see 'softless %s --help'", p->verb->name,
+                         p->verb->arguments, p->verb->name);
+    *first = optind;
+    return SL_OK;
+}
+
+/* ---- context, log, signals ---- */
+
+static void log_line(void *user, sl_log_level level, const char *line)
+{
+    (void)user;
+    if (level != SL_LOG_DEBUG)
+        fprintf(stderr, "%s%s\n", level == SL_LOG_WARN ? "warning: " : "", line);
+}
+
+sl_status cli_open(const struct cli_machine *machine, sl_context **ctx)
+{
+    if (machine->threads > 4096)
+        return cli_usage("--threads %ld is more than 4096", machine->threads);
+    const sl_context_options options = {(int)machine->threads, machine->device, machine->isa};
+    if (!machine->quiet)
+        sl_set_log(log_line, NULL);
+    return sl_context_open(&options, ctx);
+}
+
+static sl_context *volatile signal_context;
+static const int stop_signals[] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1};
+enum { N_STOP = sizeof stop_signals / sizeof stop_signals[0] };
+
+static void on_signal(int number)
+{
+    (void)number;
+    for (size_t i = 0; i < N_STOP; i++)
+        signal(stop_signals[i], SIG_DFL);
+    sl_context_request_stop(signal_context);
+}
+
+void cli_catch_signals(sl_context *ctx)
+{
+    signal_context = ctx;
+    struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
+    sigemptyset(&action.sa_mask);
+    for (size_t i = 0; i < N_STOP; i++)
+        sigaction(stop_signals[i], &action, NULL);
+}
+
+/* ---- output ---- */
+
+sl_status cli_format_parse(const char *text, bool csv_too, enum cli_format *format)
+{
+    static const char *const names[] = {"text", "json", "csv"};
+    for (int i = 0; i < (csv_too ? 3 : 2); i++) {
+        if (strcmp(text, names[i]) == 0) {
+            *format = (enum cli_format)i;
+            return SL_OK;
+        }
+    }
+    return cli_usage("--format is '%s'; it must be text%s", text,
+                     csv_too ? ", json or csv" : " or json");
+}
+
+void cli_json_string(FILE *f, const char *s)
+{
+    fputc('"', f);
+    for (; *s; s++) {
+        const unsigned char c = (unsigned char)*s;
+        if (c == '"' || c == '\\')
+            fprintf(f, "\\%c", c);
+        else if (c < 0x20)
+            fprintf(f, "\\u%04x", c);
+        else
+            fputc(c, f);
+    }
+    fputc('"', f);
+}
+
+void cli_json_number(FILE *f, double x)
+{
+    if (isfinite(x))
+        fprintf(f, "%.17g", x);
+    else
+        fputs("null", f);
+}
+
+void cli_csv_string(FILE *f, const char *s)
+{
+    fputc('"', f);
+    for (; *s; s++) {
+        if (*s == '"')
+            fputc('"', f);
+        fputc(*s, f);
+    }
+    fputc('"', f);
+}
+
+sl_status cli_split(char *copy, struct cli_list *list)
+{
+    list->n = 0;
+    for (char *item = strtok(copy, ","); item; item = strtok(NULL, ",")) {
+        if (list->n == CLI_LIST_MAX)
+            return cli_usage("a list has more than %d items", CLI_LIST_MAX);
+        list->items[list->n++] = item;
+    }
+    return list->n > 0 ? SL_OK : cli_usage("a list is empty");
+}
+
+double cli_now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static int by_value(const void *a, const void *b)
+{
+    const double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+struct cli_spread cli_spread_of(double *x, size_t n)
+{
+    qsort(x, n, sizeof *x, by_value);
+    return (struct cli_spread){x[n / 4], x[n / 2], x[n - 1 - n / 4]};
+}

@@ -1,0 +1,94 @@
+/*
+ * softless: finds the verb and hands over.
+ */
+#include <signal.h>
+#include <string.h>
+
+#include "cli.h"
+
+const struct cli_verb cli_verbs[] = {
+    {"train", "RECIPE [--set key=value ...]", "train a recipe, or go on with its run",
+     "  softless train fashion-mnist\n"
+     "  softless train recipes/fashion-mnist.yaml --set model.h=softmax --set seed=1\n"
+     "  softless train my.yaml --run-dir runs/trial --threads 4\n",
+     cli_train},
+    {"eval", "RUN|WEIGHTS [--data SPEC]", "accuracy of a model on a data set",
+     "  softless eval runs/fashion-mnist-0123456789ab\n"
+     "  softless eval model.safetensors --data fashion-mnist:test --format json\n",
+     cli_eval},
+    {"predict", "RUN|WEIGHTS IMAGE...", "classes of JPEG and PNG files",
+     "  softless predict model.safetensors shoe.png coat.jpg\n"
+     "  softless predict model.safetensors *.png --top 1 --format csv\n",
+     cli_predict},
+    {"inspect", "FILE|RUN", "what a weights file or a run directory is",
+     "  softless inspect model.safetensors\n"
+     "  softless inspect runs/fashion-mnist-0123456789ab --format json\n",
+     cli_inspect},
+    {"config", "show RECIPE | keys", "a recipe resolved, or every key with its meaning",
+     "  softless config show fashion-mnist\n"
+     "  softless config show my.yaml --set model.alpha=0.5 --origin\n"
+     "  softless config keys\n",
+     cli_config},
+    {"bench", "attention | train RECIPE | infer RECIPE", "speed against the peak of the same run",
+     "  softless bench attention --phi relu,softmax --len 49,196,784 --pass fwd,fwd+bwd\n"
+     "  softless bench train vit-s16-bench --steps 10\n"
+     "  softless bench infer vit-s16-bench --batch 1\n",
+     cli_bench},
+    {"data", "info SPEC", "classes, counts, sizes and bad files of a data set",
+     "  softless data info fashion-mnist:train\n"
+     "  softless data info photos/ --format json\n",
+     cli_data},
+};
+const size_t cli_n_verbs = sizeof cli_verbs / sizeof cli_verbs[0];
+
+static int print_usage(void)
+{
+    printf("softless - Vision Transformers with and without softmax\n\n"
+           "Usage: softless VERB ... ; 'softless VERB --help' shows examples and options\n\n");
+    for (size_t i = 0; i < cli_n_verbs; i++)
+        printf("  %-8s %s\n", cli_verbs[i].name, cli_verbs[i].summary);
+    printf("\n  softless --version   version, libraries, instruction set\n");
+    return cli_finish(SL_OK);
+}
+
+static const struct cli_verb *find_verb(const char *name)
+{
+    for (size_t i = 0; i < cli_n_verbs; i++)
+        if (strcmp(cli_verbs[i].name, name) == 0)
+            return &cli_verbs[i];
+    return NULL;
+}
+
+static int unknown_verb(const char *word)
+{
+    const char *names[16];
+    for (size_t i = 0; i < cli_n_verbs; i++)
+        names[i] = cli_verbs[i].name;
+    const char *near = sl_nearest(word, names, cli_n_verbs);
+    return cli_finish(cli_usage("unknown verb '%s'%s%s%s; see 'softless --help'", word,
+                                near ? ", did you mean '" : "", near ? near : "",
+                                near ? "'?" : ""));
+}
+
+int main(int argc, char **argv)
+{
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN);
+    if (argc < 2)
+        return cli_finish(cli_usage("no verb given; see 'softless --help'"));
+    const char *word = argv[1];
+    if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0 ||
+        (strcmp(word, "help") == 0 && argc == 2))
+        return print_usage();
+    if (strcmp(word, "--version") == 0 || strcmp(word, "-v") == 0) {
+        printf("softless %s\n%s", sl_version(), sl_build_info());
+        return cli_finish(SL_OK);
+    }
+    static char help[] = "--help";
+    char *help_argv[] = {argv[0], help, NULL};
+    const bool help_verb = strcmp(word, "help") == 0;
+    const struct cli_verb *verb = find_verb(help_verb ? argv[2] : word);
+    if (!verb)
+        return unknown_verb(help_verb ? argv[2] : word);
+    return help_verb ? verb->run(verb, 2, help_argv) : verb->run(verb, argc - 1, argv + 1);
+}

@@ -1,0 +1,211 @@
+/*
+ * Models behind the public header: load, create, save, forward, predict.
+ */
+#include "api/model.h"
+
+#include "base/alloc.h"
+#include "base/io.h"
+#include "train/train.h"
+
+sl_status sl_model_find_weights(const char *path, char **file)
+{
+    static const char *const names[] = {"model.safetensors", "weights.safetensors"};
+    if (!sl_is_dir(path)) {
+        char *same = sl_strdup(path);
+        if (!same)
+            return SL_ERR_MEMORY;
+        *file = same;
+        return SL_OK;
+    }
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        char *found = sl_path_join(path, names[i]);
+        if (!found)
+            return SL_ERR_MEMORY;
+        if (sl_is_file(found)) {
+            *file = found;
+            return SL_OK;
+        }
+        sl_free(found);
+    }
+    return sl_checkpoint_weights_path(path, false, file);
+}
+
+sl_status sl_model_load(sl_context *ctx, const char *path, sl_model **model)
+{
+    if (!ctx || !path || !model)
+        SL_FAIL(SL_ERR_ARGUMENT, "sl_model_load: ctx, path and model must not be NULL");
+    char *file = NULL;
+    sl_model *m = NULL;
+    sl_status st = SL_OK;
+    SL_TRY_FREE(sl_model_find_weights(path, &file));
+    SL_TRY_FREE(SL_NEW(m, 1));
+    m->dev = ctx->dev;
+    SL_TRY_FREE(sl_weights_read_meta(file, &m->meta));
+    SL_TRY_FREE(sl_param_table_build(&m->meta.vit, &m->table));
+    SL_TRY_FREE(SL_NEW(m->params, m->table.floats));
+    SL_TRY_FREE(sl_weights_read(file, &m->table, false, m->params));
+    m->precision = SL_PRECISION_AUTO;
+    *model = m;
+    sl_free(file);
+    return SL_OK;
+fail:
+    sl_model_free(&m);
+    sl_free(file);
+    return st;
+}
+
+sl_status sl_model_create(sl_context *ctx, const sl_recipe *recipe, size_t classes,
+                          sl_model **model)
+{
+    if (!ctx || !recipe || !model)
+        SL_FAIL(SL_ERR_ARGUMENT, "sl_model_create: ctx, recipe and model must not be NULL");
+    sl_model *m = NULL;
+    sl_status st = SL_OK;
+    SL_TRY(SL_NEW(m, 1));
+    m->dev = ctx->dev;
+    m->meta.vit = recipe->config.model;
+    m->meta.data = recipe->config.data;
+    m->precision = recipe->config.precision;
+    if (classes > 0)
+        m->meta.vit.classes = classes;
+    if (m->meta.vit.classes == 0)
+        SL_TRY_FREE(sl_error_set(SL_ERR_ARGUMENT,
+                                 "the recipe leaves the number of classes to its data "
+                                 "set; give classes > 0 or set model.classes"));
+    m->meta.vit.train_length = (double)sl_vit_tokens(&m->meta.vit);
+    SL_TRY_FREE(sl_param_table_build(&m->meta.vit, &m->table));
+    SL_TRY_FREE(SL_NEW(m->params, m->table.floats));
+    sl_param_init(&m->table, recipe->config.seed, m->params);
+    *model = m;
+    return SL_OK;
+fail:
+    sl_model_free(&m);
+    return st;
+}
+
+void sl_model_free(sl_model **model)
+{
+    if (!model || !*model)
+        return;
+    sl_model *m = *model;
+    if (!m->net_borrowed)
+        sl_net_free(&m->net);
+    sl_pipeline_free(&m->pipeline);
+    for (size_t i = 0; i < 2; i++)
+        sl_image_free(&m->work[i]);
+    sl_image_free(&m->image);
+    sl_param_table_free(&m->table);
+    sl_weights_meta_free(&m->meta);
+    sl_free(m->params);
+    sl_free(m);
+    *model = NULL;
+}
+
+sl_status sl_model_save(const sl_model *model, const char *path)
+{
+    if (!model || !path)
+        SL_FAIL(SL_ERR_ARGUMENT, "sl_model_save: model and path must not be NULL");
+    const float *params = model->net_borrowed ? sl_net_param_data(model->net) : model->params;
+    char *part = sl_asprintf("%s.part", path);
+    if (!part)
+        return SL_ERR_MEMORY;
+    sl_io.unlink(part); /* left over from a killed process; absent is fine */
+    sl_status st = sl_weights_write(part, &model->meta, &model->table, params, NULL, NULL);
+    if (st == SL_OK)
+        st = sl_rename_sync(part, path);
+    sl_free(part);
+    return st;
+}
+
+sl_status sl_model_get_info(const sl_model *model, sl_model_info *info)
+{
+    if (!model || !info)
+        SL_FAIL(SL_ERR_ARGUMENT, "sl_model_get_info: model and info must not be NULL");
+    const struct sl_vit_config *v = &model->meta.vit;
+    *info = (sl_model_info){.width = v->width,
+                            .depth = v->depth,
+                            .heads = v->heads,
+                            .mlp = v->mlp,
+                            .patch = v->patch,
+                            .image_height = v->image_height,
+                            .image_width = v->image_width,
+                            .classes = v->classes,
+                            .tokens = sl_vit_tokens(v),
+                            .parameters = sl_param_count(&model->table),
+                            .phi = v->phi,
+                            .alpha = v->alpha,
+                            .flops_forward = sl_vit_flops(v)};
+    return SL_OK;
+}
+
+const char *sl_model_class_name(const sl_model *model, size_t i)
+{
+    return model && model->meta.classes && i < model->meta.vit.classes ? model->meta.classes[i]
+                                                                       : NULL;
+}
+
+sl_status sl_model_net(struct sl_model *model, size_t n, struct sl_net **net)
+{
+    const size_t want = n < SL_MODEL_BATCH ? n : SL_MODEL_BATCH;
+    if (model->net && (model->net_borrowed || sl_net_get_options(model->net)->batch == want)) {
+        *net = model->net;
+        return SL_OK;
+    }
+    struct sl_net_options options = {.vit = model->meta.vit,
+                                     .batch = want,
+                                     .value_min = (float)model->meta.data.value_min,
+                                     .value_max = (float)model->meta.data.value_max};
+    SL_TRY(sl_device_precision(model->dev, model->precision, &options.type));
+    sl_net_free(&model->net);
+    SL_TRY(sl_net_create(model->dev, &options, &model->net));
+    SL_TRY(model->dev->ops->upload(model->dev, sl_net_param_data(model->net), model->params,
+                                   model->table.floats * sizeof(float)));
+    SL_TRY(sl_net_params_changed(model->net));
+    *net = model->net;
+    return SL_OK;
+}
+
+sl_status sl_model_forward(sl_model *model, const uint8_t *images, size_t n, float *logits)
+{
+    if (!model || !images || !logits || n == 0)
+        SL_FAIL(SL_ERR_ARGUMENT,
+                "sl_model_forward: model, images, logits must not be NULL, n >= 1");
+    const struct sl_vit_config *v = &model->meta.vit;
+    const size_t bytes = v->image_height * v->image_width * 3;
+    struct sl_net *net;
+    SL_TRY(sl_model_net(model, n, &net));
+    const size_t batch = sl_net_get_options(net)->batch;
+    for (size_t i = 0; i < n; i += batch) {
+        const size_t some = n - i < batch ? n - i : batch;
+        const float *out;
+        SL_TRY(sl_net_forward(net, images + i * bytes, some, 1.0f, &out));
+        SL_TRY(model->dev->ops->download(model->dev, logits + i * v->classes, out,
+                                         some * v->classes * sizeof(float)));
+    }
+    return SL_OK;
+}
+
+sl_status sl_model_predict_file(sl_model *model, const char *path, float *logits)
+{
+    enum { FILE_CAP = 64 << 20 };
+    if (!model || !path || !logits)
+        SL_FAIL(SL_ERR_ARGUMENT, "sl_model_predict_file: model, path and logits must not be NULL");
+    const struct sl_vit_config *v = &model->meta.vit;
+    char *bytes = NULL;
+    uint8_t *pixels = NULL;
+    size_t size;
+    sl_rng rng = sl_rng_at(0, SL_RNG_AUGMENT, 0, 0); /* evaluation pipelines draw nothing */
+    sl_status st = SL_OK;
+    if (!model->pipeline)
+        SL_TRY(sl_pipeline_create(&model->meta.data.eval_ops, v->image_height, v->image_width,
+                                  &model->pipeline));
+    SL_TRY_FREE(sl_read_file(path, FILE_CAP, &bytes, &size));
+    SL_TRY_FREE(sl_image_decode(bytes, size, path, &model->image));
+    SL_TRY_FREE(SL_NEW(pixels, v->image_height * v->image_width * 3));
+    SL_TRY_FREE(sl_pipeline_run(model->pipeline, &model->image, &rng, model->work, pixels));
+    SL_TRY_FREE(sl_model_forward(model, pixels, 1, logits));
+fail:
+    sl_free(pixels);
+    sl_free(bytes);
+    return st;
+}

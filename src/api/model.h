@@ -1,0 +1,32 @@
+/*
+ * A model behind the public header: host parameters, what the weight file says, and a net for the
+ * batch size in use.
+ */
+#ifndef SL_API_MODEL_H
+#define SL_API_MODEL_H
+
+#include "api/context.h"
+#include "image/image.h"
+#include "model/model.h"
+
+struct sl_model {
+    struct sl_device *dev; /* borrowed from the context */
+    struct sl_weights_meta meta;
+    struct sl_param_table table;
+    float *params;      /* [table.floats], host, owned; NULL in a trainer's model */
+    struct sl_net *net; /* for the last batch size */
+    bool net_borrowed;  /* the net is a trainer's */
+    enum sl_precision precision;
+    struct sl_pipeline *pipeline; /* of the weight file, made when first needed */
+    struct sl_image work[2], image;
+};
+
+/* A net for passes of `n` images, made or reused; its batch size is at most SL_MODEL_BATCH. */
+enum { SL_MODEL_BATCH = 32 };
+sl_status sl_model_net(struct sl_model *model, size_t n, struct sl_net **net);
+
+/* The weights behind a path: a file, a checkpoint directory, a run directory (its final model, else
+ * its newest checkpoint). *file: sl_free. */
+sl_status sl_model_find_weights(const char *path, char **file);
+
+#endif

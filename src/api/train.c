@@ -1,0 +1,154 @@
+/*
+ * Training, evaluation and data behind the public header.
+ */
+#include "train/train.h"
+
+#include "api/model.h"
+#include "base/alloc.h"
+#include "eval/eval.h"
+
+sl_status sl_train(sl_context *ctx, const sl_recipe *recipe, const sl_train_options *options,
+                   sl_train_result *result)
+{
+    static const sl_train_options none = {0};
+    if (!ctx || !recipe || !result)
+        SL_FAIL(SL_ERR_ARGUMENT, "sl_train: ctx, recipe and result must not be NULL");
+    sl_train_result r;
+    SL_TRY(sl_run_train(ctx->dev, recipe, options ? options : &none, &ctx->stop, &r));
+    *result = r;
+    return SL_OK;
+}
+
+sl_status sl_evaluate(sl_model *model, const char *spec, size_t batch, sl_eval_result *result)
+{
+    if (!model || !result)
+        SL_FAIL(SL_ERR_ARGUMENT, "sl_evaluate: model and result must not be NULL");
+    const struct sl_vit_config *v = &model->meta.vit;
+    const char *data = spec ? spec : model->meta.data.eval;
+    struct sl_dataset *set = NULL;
+    struct sl_loader *loader = NULL;
+    struct sl_net *net;
+    sl_eval_result r;
+    sl_status st = SL_OK;
+    if (!data[0])
+        SL_FAIL(SL_ERR_ARGUMENT, "the model names no evaluation set; give one with --data");
+    SL_TRY(sl_dataset_open(data, &set));
+    if (sl_dataset_classes(set) > v->classes)
+        SL_TRY_FREE(sl_error_set(SL_ERR_DATA, "%s has %zu classes, but the model tells %zu apart",
+                                 data, sl_dataset_classes(set), v->classes));
+    SL_TRY_FREE(sl_model_net(model, batch ? batch : SL_MODEL_BATCH, &net));
+    const struct sl_loader_options options = {.set = set,
+                                              .ops = &model->meta.data.eval_ops,
+                                              .out_h = v->image_height,
+                                              .out_w = v->image_width,
+                                              .batch = sl_net_get_options(net)->batch,
+                                              .workers = 1,
+                                              .prefetch = 2,
+                                              .world = 1};
+    SL_TRY_FREE(sl_loader_create(&options, &loader));
+    SL_TRY_FREE(sl_eval_run(net, set, loader, options.batch, SL_LOSS_SOFTMAX_XENT, &r));
+    r.length_used = v->length == SL_LENGTH_TRAIN ? v->train_length : (double)sl_vit_tokens(v);
+    *result = r;
+fail:
+    sl_loader_free(&loader);
+    sl_dataset_free(&set);
+    return st;
+}
+
+sl_status sl_data_info(const char *spec, bool json, char **text)
+{
+    if (!spec || !text)
+        SL_FAIL(SL_ERR_ARGUMENT, "sl_data_info: spec and text must not be NULL");
+    struct sl_dataset *set = NULL;
+    SL_TRY(sl_dataset_open(spec, &set));
+    const sl_status st = sl_dataset_info(set, json, text);
+    sl_dataset_free(&set);
+    return st;
+}
+
+/* ---- single steps ---- */
+
+struct sl_trainer {
+    struct sl_config config;
+    struct sl_stepper *stepper;
+    sl_model *model; /* view of the stepper's net */
+    uint64_t t;
+};
+
+static sl_status make_view(sl_context *ctx, struct sl_trainer *t)
+{
+    SL_TRY(SL_NEW(t->model, 1));
+    t->model->dev = ctx->dev;
+    t->model->meta.vit = t->config.model;
+    t->model->meta.data = t->config.data;
+    t->model->net = sl_stepper_net(t->stepper);
+    t->model->net_borrowed = true;
+    return sl_param_table_build(&t->config.model, &t->model->table);
+}
+
+sl_status sl_trainer_create(sl_context *ctx, const sl_recipe *recipe, size_t classes,
+                            sl_trainer **trainer)
+{
+    enum { IMAGENET_TRAIN = 1268355 }; /* without a data set, an epoch is this long */
+    if (!ctx || !recipe || !trainer)
+        SL_FAIL(SL_ERR_ARGUMENT, "sl_trainer_create: ctx, recipe and trainer must not be NULL");
+    struct sl_trainer *t = NULL;
+    struct sl_durations durations;
+    sl_status st = SL_OK;
+    SL_TRY(SL_NEW(t, 1));
+    t->config = recipe->config;
+    if (classes > 0)
+        t->config.model.classes = classes;
+    if (t->config.model.classes == 0)
+        SL_TRY_FREE(sl_error_set(SL_ERR_ARGUMENT,
+                                 "the recipe leaves the number of classes to its data "
+                                 "set; give classes > 0 or set model.classes"));
+    t->config.model.train_length = (double)sl_vit_tokens(&t->config.model);
+    SL_TRY_FREE(sl_durations_resolve(&t->config, IMAGENET_TRAIN, &durations));
+    SL_TRY_FREE(sl_stepper_create(ctx->dev, &t->config, &durations, &t->stepper));
+    struct sl_net *net = sl_stepper_net(t->stepper);
+    sl_param_init(sl_net_params(net), t->config.seed, sl_net_param_data(net));
+    SL_TRY_FREE(sl_net_params_changed(net));
+    SL_TRY_FREE(make_view(ctx, t));
+    *trainer = t;
+    return SL_OK;
+fail:
+    sl_trainer_free(&t);
+    return st;
+}
+
+sl_status sl_trainer_step(sl_trainer *trainer, const uint8_t *images, const int32_t *labels,
+                          sl_step_result *result)
+{
+    if (!trainer || !images || !labels || !result)
+        SL_FAIL(SL_ERR_ARGUMENT, "sl_trainer_step: no argument may be NULL");
+    for (size_t i = 0; i < trainer->config.train.batch; i++)
+        if (labels[i] < 0 || (size_t)labels[i] >= trainer->config.model.classes)
+            SL_FAIL(SL_ERR_ARGUMENT, "label %d of image %zu is not one of the %zu classes",
+                    labels[i], i, trainer->config.model.classes);
+    SL_TRY(sl_stepper_step(trainer->stepper, images, labels, trainer->t, result));
+    trainer->t++;
+    return SL_OK;
+}
+
+sl_model *sl_trainer_model(sl_trainer *trainer)
+{
+    return trainer ? trainer->model : NULL;
+}
+
+void sl_trainer_free(sl_trainer **trainer)
+{
+    if (!trainer || !*trainer)
+        return;
+    sl_model_free(&(*trainer)->model);
+    sl_stepper_free(&(*trainer)->stepper);
+    sl_free(*trainer);
+    *trainer = NULL;
+}
+
+sl_status sl_measure_peak(sl_context *ctx, sl_dtype dtype, double seconds, double *flops)
+{
+    if (!ctx || !flops || (unsigned)dtype >= SL_DTYPE_COUNT || !(seconds > 0))
+        SL_FAIL(SL_ERR_ARGUMENT, "sl_measure_peak: ctx and flops must not be NULL, seconds > 0");
+    return ctx->dev->ops->measure_peak(ctx->dev, dtype, seconds, flops);
+}

@@ -1,0 +1,143 @@
+/*
+ * metrics.jsonl, timing.jsonl and log.txt of a run: opened where a resumed run goes on, appended
+ * line by line.
+ */
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/log.h"
+#include "format/json.h"
+#include "train/run_dir.h"
+
+enum { FILE_CAP = 1 << 30, STRUCTURE_CAP = 256 };
+
+static sl_status cut_file(const char *path, uint64_t size)
+{
+    const int fd = sl_io.open(path, O_WRONLY | O_CLOEXEC, 0);
+    if (fd < 0)
+        SL_FAIL(SL_ERR_IO, "%s: cannot be opened to drop lines after the checkpoint", path);
+    const int failed = sl_io.ftruncate(fd, (off_t)size);
+    if (sl_io.close(fd) != 0 || failed != 0)
+        SL_FAIL(SL_ERR_IO, "%s: cannot be cut to %llu bytes", path, (unsigned long long)size);
+    return SL_OK;
+}
+
+static sl_status cut_metrics(const char *path, uint64_t offset)
+{
+    sl_file f;
+    if (!sl_is_file(path)) {
+        if (offset == 0)
+            return SL_OK;
+        SL_FAIL(SL_ERR_DATA, "%s is missing, but the checkpoint counts %llu bytes of it", path,
+                (unsigned long long)offset);
+    }
+    SL_TRY(sl_file_open(path, &f));
+    const uint64_t size = f.size;
+    sl_file_close(&f);
+    if (size < offset)
+        SL_FAIL(SL_ERR_DATA, "%s has %llu bytes, but the checkpoint counts %llu of it", path,
+                (unsigned long long)size, (unsigned long long)offset);
+    return size > offset ? cut_file(path, offset) : SL_OK;
+}
+
+/* step and wall_s of one timing line; false if the line is torn or foreign. */
+static bool read_timing_line(const char *line, size_t size, uint64_t *step, double *wall_s)
+{
+    json_t *root = NULL;
+    if (sl_json_parse(line, size, "timing.jsonl", STRUCTURE_CAP, &root) != SL_OK)
+        return false;
+    const bool ok = sl_json_uint(root, "step", "timing.jsonl", UINT64_MAX >> 1, step) == SL_OK &&
+                    sl_json_double(root, "wall_s", "timing.jsonl", wall_s) == SL_OK;
+    json_decref(root);
+    return ok;
+}
+
+/* Keeps the lines up to `step` and takes the training time so far from the last of them. */
+static sl_status cut_timing(const char *path, uint64_t step, double *wall_s)
+{
+    char *text = NULL;
+    size_t size, keep = 0;
+    *wall_s = 0;
+    if (!sl_is_file(path))
+        return SL_OK;
+    SL_TRY(sl_read_file(path, FILE_CAP, &text, &size));
+    for (;;) {
+        const char *line = text + keep, *end = memchr(line, '\n', size - keep);
+        uint64_t at;
+        double wall;
+        if (!end || !read_timing_line(line, (size_t)(end - line), &at, &wall) || at > step)
+            break;
+        *wall_s = wall;
+        keep = (size_t)(end + 1 - text);
+    }
+    sl_free(text);
+    return keep < size ? cut_file(path, keep) : SL_OK;
+}
+
+sl_status sl_metrics_open(const char *dir, uint64_t offset, uint64_t step, struct sl_metrics *m)
+{
+    static const char *const names[3] = {"metrics.jsonl", "timing.jsonl", "log.txt"};
+    char *paths[3] = {NULL, NULL, NULL};
+    struct sl_metrics x = {.offset = offset};
+    sl_writer **writers[3] = {&x.metrics, &x.timing, &x.log};
+    sl_status st = SL_OK;
+    for (int i = 0; i < 3; i++) {
+        paths[i] = sl_path_join(dir, names[i]);
+        if (!paths[i])
+            SL_TRY_FREE(SL_ERR_MEMORY);
+    }
+    SL_TRY_FREE(cut_metrics(paths[0], offset));
+    SL_TRY_FREE(cut_timing(paths[1], step, &x.wall_before_s));
+    for (int i = 0; i < 3; i++)
+        SL_TRY_FREE(sl_writer_append(paths[i], writers[i]));
+    *m = x;
+fail:
+    if (st != SL_OK)
+        sl_metrics_close(&x);
+    for (int i = 0; i < 3; i++)
+        sl_free(paths[i]);
+    return st;
+}
+
+void sl_metrics_close(struct sl_metrics *m)
+{
+    sl_writer_abandon(&m->metrics);
+    sl_writer_abandon(&m->timing);
+    sl_writer_abandon(&m->log);
+}
+
+static sl_status add_line(sl_writer *w, const char *line)
+{
+    SL_TRY(sl_writer_write(w, line, strlen(line)));
+    SL_TRY(sl_writer_write(w, "\n", 1));
+    return sl_writer_flush(w);
+}
+
+sl_status sl_metrics_add(struct sl_metrics *m, const char *line)
+{
+    SL_TRY(add_line(m->metrics, line));
+    m->offset += strlen(line) + 1;
+    return SL_OK;
+}
+
+sl_status sl_timing_add(struct sl_metrics *m, const char *line)
+{
+    return add_line(m->timing, line);
+}
+
+void sl_run_log(struct sl_metrics *m, sl_log_level level, const char *fmt, ...)
+{
+    char line[1024];
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(line, sizeof line, fmt, args);
+    va_end(args);
+    sl_log(level, "%s", line);
+    if (m->log && add_line(m->log, line) != SL_OK)
+        sl_log(SL_LOG_WARN, "%s", sl_error_message());
+}
