@@ -45,6 +45,8 @@ struct sl_param_table {
     size_t pre_w, pre_b, head_w, head_b;
 };
 sl_status sl_param_table_build(const struct sl_vit_config *vit, struct sl_param_table *table);
+/* Trained scalars, without the padding of the arena. */
+size_t sl_param_count(const struct sl_param_table *table);
 void sl_param_table_free(struct sl_param_table *table);
 /* Initialises host floats [table->floats], draws addressed by (seed, tensor, element). */
 void sl_param_init(const struct sl_param_table *table, uint64_t seed, float *params);

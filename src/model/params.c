@@ -314,3 +314,11 @@ void sl_param_init(const struct sl_param_table *table, uint64_t seed, float *par
             params[p->offset + e] = (float)draw(p, &rng);
     }
 }
+
+size_t sl_param_count(const struct sl_param_table *table)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < table->n; i++)
+        n += table->params[i].count;
+    return n;
+}

@@ -29,6 +29,7 @@ struct run {
     struct sl_stepper *stepper;
     struct sl_weights_meta meta;
     char data_digest[SL_DIGEST_SIZE];
+    char build[64]; /* what may change the bits of a resumed run */
     struct sl_train_state state;
     struct sl_metrics metrics;
     uint64_t eval_every; /* steps; 0 = at the end only */
@@ -135,7 +136,8 @@ static struct sl_checkpoint_io checkpoint_io(struct run *r)
                                      .table = sl_net_params(net),
                                      .params = sl_net_param_data(net),
                                      .moments = sl_stepper_moments(r->stepper),
-                                     .data_digest = r->data_digest};
+                                     .data_digest = r->data_digest,
+                                     .build = r->build};
 }
 
 /* Newest checkpoint, else --init, else a fresh initialisation. */
@@ -169,6 +171,7 @@ static sl_status open_run(struct run *r)
     const struct sl_config *c = &r->config;
     r->config.model.train_length = (double)sl_vit_tokens(&c->model);
     r->eval_every = eval_interval(r);
+    snprintf(r->build, sizeof r->build, "softless %s, %s", sl_version(), r->dev->isa);
     SL_TRY(sl_run_dir_prepare(r->dir, c));
     SL_TRY(fill_meta(r));
     SL_TRY(sl_stepper_create(r->dev, c, &r->durations, &r->stepper));
@@ -183,7 +186,7 @@ static sl_status open_run(struct run *r)
     else
         sl_run_log(&r->metrics, SL_LOG_INFO, "%s: %llu steps, %zu parameters, %s, %d threads, %s",
                    r->dir, (unsigned long long)r->durations.total,
-                   sl_net_params(sl_stepper_net(r->stepper))->floats,
+                   sl_param_count(sl_net_params(sl_stepper_net(r->stepper))),
                    sl_net_get_options(sl_stepper_net(r->stepper))->type == SL_BF16 ? "bf16"
                                                                                    : "fp32",
                    r->dev->threads, r->dev->isa);

@@ -21,10 +21,39 @@ struct sl_stepper {
     float *v;
 };
 
-size_t sl_optimizer_bytes(const struct sl_train_config *train, size_t floats)
+static size_t first_moment_bytes(const struct sl_train_config *train, size_t floats)
 {
-    const size_t first = floats * (train->bf16_moment ? sizeof(uint16_t) : sizeof(float));
-    return train->optimizer == SL_OPT_SGD ? first : first + floats * sizeof(float);
+    return floats * (train->bf16_moment ? sizeof(uint16_t) : sizeof(float));
+}
+
+static size_t second_moment_bytes(const struct sl_train_config *train, size_t floats)
+{
+    return train->optimizer == SL_OPT_SGD ? 0 : floats * sizeof(float);
+}
+
+static sl_status net_options(struct sl_device *dev, const struct sl_config *config,
+                             struct sl_net_options *options)
+{
+    *options = (struct sl_net_options){.vit = config->model,
+                                       .batch = config->train.batch / config->train.accumulate,
+                                       .training = true,
+                                       .value_min = (float)config->data.value_min,
+                                       .value_max = (float)config->data.value_max};
+    return sl_device_precision(dev, config->precision, &options->type);
+}
+
+sl_status sl_train_forecast(struct sl_device *dev, const struct sl_config *config,
+                            struct sl_memory *memory)
+{
+    struct sl_net_options options;
+    struct sl_memory m;
+    SL_TRY(net_options(dev, config, &options));
+    SL_TRY(sl_net_forecast(dev, &options, &m));
+    const size_t floats = m.params / sizeof(float);
+    m.optimizer =
+        first_moment_bytes(&config->train, floats) + second_moment_bytes(&config->train, floats);
+    *memory = m;
+    return SL_OK;
 }
 
 /* The ops of a step that are not the net's. */
@@ -52,19 +81,15 @@ sl_status sl_stepper_create(struct sl_device *dev, const struct sl_config *confi
     s->durations = *durations;
     s->micro = train->batch / train->accumulate;
     s->image_bytes = config->model.image_height * config->model.image_width * 3;
-    struct sl_net_options options = {.vit = config->model,
-                                     .batch = s->micro,
-                                     .training = true,
-                                     .value_min = (float)config->data.value_min,
-                                     .value_max = (float)config->data.value_max};
-    SL_TRY_FREE(sl_device_precision(dev, config->precision, &options.type));
+    struct sl_net_options options;
+    SL_TRY_FREE(net_options(dev, config, &options));
     SL_TRY_FREE(sl_net_create(dev, &options, &s->net));
     const size_t floats = sl_net_params(s->net)->floats;
-    const size_t first = floats * (train->bf16_moment ? sizeof(uint16_t) : sizeof(float));
-    SL_TRY_FREE(dev->ops->mem_alloc(dev, first, &s->m));
-    if (train->optimizer != SL_OPT_SGD) {
+    const size_t second = second_moment_bytes(train, floats);
+    SL_TRY_FREE(dev->ops->mem_alloc(dev, first_moment_bytes(train, floats), &s->m));
+    if (second > 0) {
         void *v = NULL;
-        SL_TRY_FREE(dev->ops->mem_alloc(dev, floats * sizeof(float), &v));
+        SL_TRY_FREE(dev->ops->mem_alloc(dev, second, &v));
         s->v = v;
     }
     SL_TRY_FREE(plan_update(s));

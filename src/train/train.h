@@ -39,7 +39,9 @@ struct sl_moments {
     size_t floats;
 };
 struct sl_moments sl_stepper_moments(struct sl_stepper *stepper);
-size_t sl_optimizer_bytes(const struct sl_train_config *train, size_t floats);
+/* What a stepper of this config will allocate (classes must be known). */
+sl_status sl_train_forecast(struct sl_device *dev, const struct sl_config *config,
+                            struct sl_memory *memory);
 
 /* ---- lock.c: one process per run directory ---- */
 struct sl_run_lock;

@@ -1,0 +1,69 @@
+/*
+ * softless eval: accuracy of a model on a data set.
+ */
+#include "cli.h"
+
+static void print_result(const sl_eval_result *r, const sl_model_info *info, bool json)
+{
+    const struct {
+        const char *key;
+        double value;
+    } fields[] = {{"top1", r->top1}, {"top1_se", r->top1_se}, {"top5", r->top5},
+                  {"loss", r->loss}, {"alpha", info->alpha},  {"length", r->length_used}};
+    if (!json) {
+        printf("images %zu, top-1 %.2f%% +- %.2f, top-5 %.2f%%, loss %.4f\n", r->images,
+               100 * r->top1, 100 * r->top1_se, 100 * r->top5, r->loss);
+        printf("attention %s, alpha %g, L = %g; %.0f img/s\n", sl_phi_name(info->phi), info->alpha,
+               r->length_used, r->img_per_sec);
+        return;
+    }
+    printf("{\"images\": %zu, \"skipped\": %zu", r->images, r->skipped);
+    for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
+        printf(", \"%s\": ", fields[i].key);
+        cli_json_number(stdout, fields[i].value);
+    }
+    printf(", \"h\": \"%s\", \"img_per_sec\": ", sl_phi_name(info->phi));
+    cli_json_number(stdout, r->img_per_sec);
+    printf("}\n");
+}
+
+int cli_eval(const struct cli_verb *verb, int argc, char **argv)
+{
+    struct cli_machine machine = {0};
+    const char *data = NULL, *format_text = "text";
+    long batch = 0;
+    double require = 0;
+    const struct cli_option options[] = {
+        {"data", 0, CLI_TEXT, &data, "SPEC", "data set (default: the one of training)"},
+        {"batch", 0, CLI_INT, &batch, "N", "images a pass, 1 to 32"},
+        {"format", 0, CLI_TEXT, &format_text, "FORMAT", "text or json"},
+        {"require-top1", 0, CLI_REAL, &require, "PERCENT", "exit 1 below this accuracy"},
+    };
+    const struct cli_parse p = {verb, options, sizeof options / sizeof options[0], &machine, 1, 1};
+    int first;
+    bool stop;
+    enum cli_format format = CLI_TEXT_FORMAT;
+    sl_context *ctx = NULL;
+    sl_model *model = NULL;
+    sl_model_info info;
+    sl_eval_result result = {0};
+    sl_status st = cli_parse(&p, argc, argv, &first, &stop);
+    if (st == SL_OK && stop)
+        return cli_finish(st);
+    if (st == SL_OK)
+        st = cli_format_parse(format_text, false, &format);
+    if (st == SL_OK)
+        st = cli_open(&machine, &ctx);
+    if (st == SL_OK)
+        st = sl_model_load(ctx, argv[first], &model);
+    if (st == SL_OK)
+        st = sl_model_get_info(model, &info);
+    if (st == SL_OK)
+        st = sl_evaluate(model, data, (size_t)batch, &result);
+    if (st == SL_OK)
+        print_result(&result, &info, format == CLI_JSON_FORMAT);
+    sl_model_free(&model);
+    sl_context_close(&ctx);
+    const int code = cli_finish(st);
+    return code == 0 && require > 0 && !(100 * result.top1 >= require) ? 1 : code;
+}

@@ -1,0 +1,161 @@
+/*
+ * softless train: trains a recipe, or goes on with its run directory.
+ */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli.h"
+
+struct train_args {
+    struct cli_machine machine;
+    struct cli_list set;
+    sl_train_options options;
+    const char *format;
+    double require_top1;
+    bool dry_run;
+};
+
+struct screen {
+    bool terminal, quiet;
+    uint64_t printed_step;
+};
+
+static void show_time(char out[32], double s)
+{
+    const long t = isfinite(s) ? lround(s) : 0;
+    if (t >= 3600)
+        snprintf(out, 32, "%ld:%02ld:%02ld", t / 3600, t / 60 % 60, t % 60);
+    else
+        snprintf(out, 32, "%ld:%02ld", t / 60, t % 60);
+}
+
+/* On a terminal one line that is rewritten; into a pipe a line now and then. */
+static void on_progress(void *user, const sl_train_progress *p)
+{
+    struct screen *s = user;
+    char eta[32], line[256];
+    const bool last = p->step == p->total_steps;
+    if (s->quiet)
+        return;
+    if (!s->terminal && !last && p->step < s->printed_step + p->total_steps / 20)
+        return;
+    show_time(eta, p->eta_s);
+    int n = snprintf(line, sizeof line,
+                     "step %llu/%llu  epoch %.2f/%.4g  loss %.4f  train top-1 %.1f%%  %.0f img/s  "
+                     "data wait %.0f%%  ETA %s",
+                     (unsigned long long)p->step, (unsigned long long)p->total_steps, p->epoch,
+                     p->total_epochs, p->loss, 100 * p->train_top1, p->img_per_sec,
+                     100 * p->data_wait_frac, eta);
+    if (isfinite(p->val_top1) && n > 0 && n < (int)sizeof line)
+        snprintf(line + n, sizeof line - (size_t)n, "  val top-1 %.2f%%", 100 * p->val_top1);
+    fprintf(stderr, s->terminal ? "\r\033[K%s" : "%s\n", line);
+    if (s->terminal && last)
+        fputc('\n', stderr);
+    s->printed_step = p->step;
+}
+
+static void print_result(const sl_train_result *r, bool json)
+{
+    if (json) {
+        printf("{\"run_dir\": ");
+        cli_json_string(stdout, r->run_dir);
+        printf(", \"step\": %llu, \"val_top1\": ", (unsigned long long)r->step);
+        cli_json_number(stdout, r->val_top1);
+        printf(", \"val_top1_se\": ");
+        cli_json_number(stdout, r->val_top1_se);
+        printf(", \"val_loss\": ");
+        cli_json_number(stdout, r->val_loss);
+        printf(", \"train_loss\": ");
+        cli_json_number(stdout, r->train_loss);
+        printf(", \"img_per_sec\": ");
+        cli_json_number(stdout, r->img_per_sec);
+        printf(", \"wall_s\": ");
+        cli_json_number(stdout, r->wall_s);
+        printf(", \"core_hours\": ");
+        cli_json_number(stdout, r->core_hours);
+        printf(", \"already_done\": %s}\n", r->already_done ? "true" : "false");
+        return;
+    }
+    printf("%s: %s at step %llu\n", r->run_dir, r->already_done ? "already done" : "done",
+           (unsigned long long)r->step);
+    if (isfinite(r->val_top1))
+        printf("val top-1 %.2f%% +- %.2f, val loss %.4f, train loss %.4f\n", 100 * r->val_top1,
+               100 * r->val_top1_se, r->val_loss, r->train_loss);
+    printf("%.0f img/s, %.2f minutes, %.4f core-hours\n", r->img_per_sec, r->wall_s / 60,
+           r->core_hours);
+}
+
+static sl_status dry_run(const sl_recipe *recipe)
+{
+    char *text = NULL;
+    const sl_status st = sl_recipe_text(recipe, true, &text);
+    if (st == SL_OK)
+        fputs(text, stdout);
+    sl_text_free(&text);
+    return st;
+}
+
+static sl_status run(struct train_args *a, const char *path, bool *missed)
+{
+    sl_context *ctx = NULL;
+    sl_recipe *recipe = NULL;
+    sl_train_result result;
+    enum cli_format format;
+    sl_status st = cli_format_parse(a->format, false, &format);
+    struct screen screen = {isatty(STDERR_FILENO) && !getenv("NO_COLOR"), a->machine.quiet, 0};
+    if (st == SL_OK)
+        st = cli_open(&a->machine, &ctx);
+    if (st == SL_OK)
+        st = sl_recipe_load(path, a->set.items, a->set.n, &recipe);
+    if (st == SL_OK && a->dry_run) {
+        st = dry_run(recipe);
+    } else if (st == SL_OK) {
+        a->options.progress = on_progress;
+        a->options.user = &screen;
+        cli_catch_signals(ctx);
+        st = sl_train(ctx, recipe, &a->options, &result);
+        if (st == SL_OK) {
+            print_result(&result, format == CLI_JSON_FORMAT);
+            *missed = a->require_top1 > 0 && !(100 * result.val_top1 >= a->require_top1);
+        } else if (screen.terminal && screen.printed_step) {
+            fputc('\n', stderr);
+        }
+    }
+    sl_recipe_free(&recipe);
+    sl_context_close(&ctx);
+    return st;
+}
+
+int cli_train(const struct cli_verb *verb, int argc, char **argv)
+{
+    struct train_args a = {.format = "text"};
+    const struct cli_option options[] = {
+        {"set", 0, CLI_LIST, &a.set, "KEY=VALUE", "override a recipe key; may be repeated"},
+        {"run-dir", 0, CLI_TEXT, &a.options.run_dir, "DIR",
+         "directory of the run (default: "
+         "runs/<name>-<hash of the recipe>)"},
+        {"fresh", 0, CLI_FLAG, &a.options.fresh, NULL,
+         "start anew in another directory (-2, -3, ...)"},
+        {"init", 0, CLI_TEXT, &a.options.init, "WEIGHTS", "start from these weights"},
+        {"reset-head", 0, CLI_FLAG, &a.options.reset_head, NULL, "with --init: a new head"},
+        {"strict", 0, CLI_FLAG, &a.options.strict, NULL, "a damaged checkpoint is an error"},
+        {"dry-run", 0, CLI_FLAG, &a.dry_run, NULL, "print the resolved recipe and stop"},
+        {"format", 0, CLI_TEXT, &a.format, "FORMAT", "text or json"},
+        {"require-top1", 0, CLI_REAL, &a.require_top1, "PERCENT", "exit 1 below this accuracy"},
+    };
+    const struct cli_parse p = {verb,       options, sizeof options / sizeof options[0],
+                                &a.machine, 1,       1};
+    int first;
+    bool stop, missed = false;
+    sl_status st = cli_parse(&p, argc, argv, &first, &stop);
+    if (st == SL_OK && !stop)
+        st = run(&a, argv[first], &missed);
+    const int code = cli_finish(st);
+    if (code == 0 && missed) {
+        fprintf(stderr, "softless: top-1 is below the required %g%%\n", a.require_top1);
+        return 1;
+    }
+    return code;
+}
