@@ -266,3 +266,15 @@ sl_status sl_config_diff(const struct sl_config *old_config, const struct sl_con
     }
     return sl_text_take(&t, text);
 }
+
+sl_status sl_recipe_get(const struct sl_recipe *recipe, const char *key, char **text)
+{
+    if (!recipe || !key || !text)
+        SL_FAIL(SL_ERR_ARGUMENT, "sl_recipe_get: recipe, key and text must not be NULL");
+    const size_t i = sl_option_find(key);
+    sl_text t = {0};
+    if (i == sl_n_options)
+        return unknown_key("sl_recipe_get", key);
+    sl_option_format(&sl_options[i], &recipe->config, &t);
+    return sl_text_take(&t, text);
+}

@@ -1,0 +1,285 @@
+/*
+ * softless bench attention: the operator through the public API. All columns (phi x implementation)
+ * of a row (type, pass, length, head size) run interleaved, and the peak is measured around them,
+ * so that only ratios within a row are to be compared.
+ */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bench.h"
+
+enum { COLUMNS_MAX = 32, REPEATS_MAX = 1000 };
+
+struct args {
+    struct cli_machine machine;
+    const char *phi, *impl, *len, *head_dim, *dtype, *pass, *format_text;
+    enum cli_format format;
+    long heads, batch, repeats;
+    struct cli_list phis, impls, lens, head_dims, dtypes, passes;
+    sl_context *contexts[COLUMNS_MAX]; /* one per implementation */
+    bool header_done;
+};
+
+enum pass { FWD, BWD, FWD_BWD, PASSES };
+static const char *const pass_names[PASSES] = {"fwd", "bwd", "fwd+bwd"};
+static const double pass_flops[PASSES] = {4, 10, 14}; /* times L^2 d a head */
+
+struct row {
+    enum pass pass;
+    sl_dtype dtype;
+    size_t B, H, L, K;
+    char *memory; /* q k v o, d_o dq dk dv: 8 tensors [B, L, H, K] */
+    size_t bytes; /* of one tensor */
+};
+
+static const char *const dtype_names[SL_DTYPE_COUNT] = {"fp32", "bf16"};
+
+/* Uniform in [-1.7, 1.7), variance 1, from a multiplicative congruence: no constant inputs. */
+static void fill(struct row *r)
+{
+    uint64_t state = 1;
+    const size_t n = 8 * r->B * r->L * r->H * r->K;
+    for (size_t i = 0; i < n; i++) {
+        state = state * 6364136223846793005u + 1442695040888963407u;
+        const float x = ((float)(state >> 40) * 0x1p-23f - 1.0f) * 1.7f;
+        if (r->dtype == SL_F32)
+            ((float *)(void *)r->memory)[i] = x;
+        else
+            memcpy(r->memory + 2 * i, (const char *)&x + 2, 2);
+    }
+}
+
+static sl_status run_once(sl_context *ctx, const struct row *r, sl_phi phi)
+{
+    const sl_strides s = {r->L * r->H * r->K, r->H * r->K, r->K};
+    char *t[8];
+    for (size_t i = 0; i < 8; i++)
+        t[i] = r->memory + i * r->bytes;
+    const sl_attention a = {.phi = phi,
+                            .alpha = 1,
+                            .dtype = r->dtype,
+                            .B = r->B,
+                            .H = r->H,
+                            .Lq = r->L,
+                            .Lk = r->L,
+                            .K = r->K,
+                            .q = t[0],
+                            .k = t[1],
+                            .v = t[2],
+                            .q_strides = s,
+                            .k_strides = s,
+                            .v_strides = s};
+    const sl_attention_grads g = {.d_o = t[4],
+                                  .o_strides = s,
+                                  .dq = t[5],
+                                  .dk = t[6],
+                                  .dv = t[7],
+                                  .dq_strides = s,
+                                  .dk_strides = s,
+                                  .dv_strides = s};
+    sl_status st = SL_OK;
+    if (r->pass != BWD)
+        st = sl_attention_forward(ctx, &a, t[3], s);
+    if (st == SL_OK && r->pass != FWD)
+        st = sl_attention_backward(ctx, &a, &g);
+    return st;
+}
+
+static void print_result(struct args *a, const struct row *r, const char *phi, const char *impl,
+                         double peak, struct cli_spread s, double first_median)
+{
+    const double flop =
+        pass_flops[r->pass] * (double)(r->B * r->H) * (double)(r->L * r->L) * (double)r->K;
+    const double gflops = 1e-9 * flop / s.median;
+    const size_t tensors = r->pass == FWD ? 4 : r->pass == BWD ? 7 : 11;
+    if (a->format == CLI_JSON_FORMAT) {
+        printf(
+            "{\"phi\": \"%s\", \"impl\": \"%s\", \"dtype\": \"%s\", \"pass\": \"%s\", \"len\": "
+            "%zu, "
+            "\"head_dim\": %zu, \"batch\": %zu, \"heads\": %zu, \"threads\": %d, \"gflops\": %.2f, "
+            "\"peak_percent\": %.2f, \"peak_gflops\": %.1f, \"ms\": %.5f, \"ms_q1\": %.5f, "
+            "\"ms_q3\": %.5f, \"bytes\": %zu, \"ratio\": %.4f}\n",
+            phi, impl, dtype_names[r->dtype], pass_names[r->pass], r->L, r->K, r->B, r->H,
+            sl_context_threads(a->contexts[0]), gflops, 100 * gflops / peak, peak, 1e3 * s.median,
+            1e3 * s.q1, 1e3 * s.q3, tensors * r->bytes, first_median / s.median);
+        return;
+    }
+    const bool csv = a->format == CLI_CSV_FORMAT;
+    if (!a->header_done)
+        printf(csv ? "phi,impl,dtype,pass,len,head_dim,gflops,peak_percent,ms,ms_q1,ms_q3,bytes,"
+                     "ratio\n"
+                   : "phi       impl    dtype pass      len  dim   GFLOP/s  %% peak        ms   (q1 "
+                     ".. q3)"
+                     "           MB  ratio\n");
+    a->header_done = true;
+    printf(csv ? "%s,%s,%s,%s,%zu,%zu,%.2f,%.2f,%.5f,%.5f,%.5f,%.0f,%.4f\n"
+               : "%-9s %-7s %-5s %-7s %5zu %4zu %9.1f %7.1f %9.4f (%.4f .. %.4f) %8.2f %6.2f\n",
+           phi, impl, dtype_names[r->dtype], pass_names[r->pass], r->L, r->K, gflops,
+           100 * gflops / peak, 1e3 * s.median, 1e3 * s.q1, 1e3 * s.q3,
+           csv ? (double)(tensors * r->bytes) : 1e-6 * (double)(tensors * r->bytes),
+           first_median / s.median);
+}
+
+/* All columns of one row, interleaved. */
+static sl_status run_columns(struct args *a, struct row *r)
+{
+    const size_t n = a->phis.n * a->impls.n, repeats = (size_t)a->repeats;
+    double *times = calloc(n * repeats, sizeof *times), before = 0, after = 0, first = 0;
+    if (!times)
+        return cli_usage("out of memory for %zu timings", n * repeats);
+    sl_status st = cli_peak(a->contexts[0], r->dtype, &before);
+    for (size_t k = 0; k <= repeats && st == SL_OK; k++) { /* round 0 warms up */
+        for (size_t c = 0; c < n && st == SL_OK; c++) {
+            sl_phi phi;
+            st = sl_phi_parse(a->phis.items[c / a->impls.n], &phi);
+            const double start = cli_now();
+            if (st == SL_OK)
+                st = run_once(a->contexts[c % a->impls.n], r, phi);
+            if (k > 0)
+                times[c * repeats + k - 1] = cli_now() - start;
+        }
+    }
+    if (st == SL_OK)
+        st = cli_peak(a->contexts[0], r->dtype, &after);
+    for (size_t c = 0; c < n && st == SL_OK; c++) {
+        const struct cli_spread s = cli_spread_of(times + c * repeats, repeats);
+        if (c == 0)
+            first = s.median;
+        print_result(a, r, a->phis.items[c / a->impls.n], a->impls.items[c % a->impls.n],
+                     fmax(before, after), s, first);
+    }
+    fflush(stdout);
+    free(times);
+    return st;
+}
+
+/* Enough images for about 2e8 FLOP a call, so that both threads have work. */
+static size_t auto_batch(const struct args *a, size_t L, size_t K)
+{
+    const double flop = 4.0 * (double)a->heads * (double)(L * L) * (double)K;
+    const double n = ceil(2e8 / flop);
+    return n < 1 ? 1 : n > 256 ? 256 : (size_t)n;
+}
+
+static sl_status run_row(struct args *a, const char *dtype, const char *pass, const char *len,
+                         const char *dim)
+{
+    struct row r = {.H = (size_t)a->heads};
+    while (r.pass < PASSES && strcmp(pass, pass_names[r.pass]) != 0)
+        r.pass++;
+    while (r.dtype < SL_DTYPE_COUNT && strcmp(dtype, dtype_names[r.dtype]) != 0)
+        r.dtype++;
+    const long L = strtol(len, NULL, 10), K = strtol(dim, NULL, 10);
+    if (r.pass == PASSES)
+        return cli_usage("--pass '%s' is not fwd, bwd or fwd+bwd", pass);
+    if (r.dtype == SL_DTYPE_COUNT)
+        return cli_usage("--dtype '%s' is not fp32 or bf16", dtype);
+    if (L < 1 || L > 65536 || K < 1 || K > 256)
+        return cli_usage("--len %s, --head-dim %s: lengths are 1 .. 65536, head sizes 1 .. 256",
+                         len, dim);
+    r.L = (size_t)L;
+    r.K = (size_t)K;
+    r.B = a->batch ? (size_t)a->batch : auto_batch(a, r.L, r.K);
+    r.bytes = r.B * r.L * r.H * r.K * (r.dtype == SL_BF16 ? 2 : 4);
+    r.memory = aligned_alloc(64, (8 * r.bytes + 63) & ~(size_t)63);
+    if (!r.memory)
+        return cli_usage("out of memory: %zu bytes of tensors", 8 * r.bytes);
+    fill(&r);
+    const sl_status st = run_columns(a, &r);
+    free(r.memory);
+    return st;
+}
+
+static sl_status run_rows(struct args *a)
+{
+    sl_status st = SL_OK;
+    for (size_t d = 0; d < a->dtypes.n; d++)
+        for (size_t p = 0; p < a->passes.n; p++)
+            for (size_t k = 0; k < a->head_dims.n; k++)
+                for (size_t l = 0; l < a->lens.n && st == SL_OK; l++)
+                    st = run_row(a, a->dtypes.items[d], a->passes.items[p], a->lens.items[l],
+                                 a->head_dims.items[k]);
+    return st;
+}
+
+/* Splits the list options; the copies stay until the end. */
+static sl_status split_all(struct args *a, char *copies[6])
+{
+    const struct {
+        const char *text;
+        struct cli_list *list;
+    } lists[6] = {{a->phi, &a->phis},           {a->impl, &a->impls},   {a->len, &a->lens},
+                  {a->head_dim, &a->head_dims}, {a->dtype, &a->dtypes}, {a->pass, &a->passes}};
+    for (size_t i = 0; i < 6; i++) {
+        const size_t n = strlen(lists[i].text) + 1;
+        copies[i] = malloc(n);
+        if (!copies[i])
+            return cli_usage("out of memory");
+        memcpy(copies[i], lists[i].text, n);
+        const sl_status st = cli_split(copies[i], lists[i].list);
+        if (st != SL_OK)
+            return st;
+    }
+    if (a->impls.n * a->phis.n > COLUMNS_MAX)
+        return cli_usage("more than %d columns (phi x impl)", COLUMNS_MAX);
+    return SL_OK;
+}
+
+static sl_status run(struct args *a)
+{
+    char *copies[6] = {NULL};
+    sl_status st = split_all(a, copies);
+    for (size_t i = 0; i < a->impls.n && st == SL_OK; i++) {
+        struct cli_machine m = a->machine;
+        if (strcmp(a->impls.items[i], "best") != 0)
+            m.isa = a->impls.items[i];
+        st = cli_open(&m, &a->contexts[i]);
+        if (st == SL_OK)
+            a->impls.items[i] = sl_context_isa(a->contexts[i]);
+    }
+    if (st == SL_OK)
+        st = run_rows(a);
+    for (size_t i = 0; i < a->impls.n; i++)
+        sl_context_close(&a->contexts[i]);
+    for (size_t i = 0; i < 6; i++)
+        free(copies[i]);
+    return st;
+}
+
+sl_status cli_bench_attention(const struct cli_verb *verb, int argc, char **argv)
+{
+    struct args a = {.phi = "relu,softmax",
+                     .impl = "best",
+                     .len = "49,196,784",
+                     .head_dim = "64",
+                     .dtype = "fp32",
+                     .pass = "fwd,fwd+bwd",
+                     .format_text = "text",
+                     .heads = 6,
+                     .repeats = 21};
+    const struct cli_option options[] = {
+        {"phi", 0, CLI_TEXT, &a.phi, "LIST", "phi, e.g. relu,softmax"},
+        {"impl", 0, CLI_TEXT, &a.impl, "LIST", "best, c, avx2, avx512, amx"},
+        {"len", 0, CLI_TEXT, &a.len, "LIST", "lengths L"},
+        {"head-dim", 0, CLI_TEXT, &a.head_dim, "LIST", "head sizes"},
+        {"dtype", 0, CLI_TEXT, &a.dtype, "LIST", "fp32, bf16"},
+        {"pass", 0, CLI_TEXT, &a.pass, "LIST", "fwd, bwd, fwd+bwd"},
+        {"heads", 0, CLI_INT, &a.heads, "N", "heads (default 6)"},
+        {"batch", 0, CLI_INT, &a.batch, "N", "images (default: about 2e8 FLOP a call)"},
+        {"repeats", 0, CLI_INT, &a.repeats, "N", "timed repetitions (default 21)"},
+        {"format", 0, CLI_TEXT, &a.format_text, "FORMAT", "text, json (a line each) or csv"},
+    };
+    const struct cli_parse p = {verb,       options, sizeof options / sizeof options[0],
+                                &a.machine, 0,       0};
+    int first;
+    bool stop;
+    sl_status st = cli_parse(&p, argc, argv, &first, &stop);
+    if (st != SL_OK || stop)
+        return st;
+    if (a.heads < 1 || a.heads > 4096 || a.batch > 65536 || a.repeats < 1 ||
+        a.repeats > REPEATS_MAX)
+        return cli_usage("--heads 1 .. 4096, --batch up to 65536, --repeats 1 .. %d", REPEATS_MAX);
+    st = cli_format_parse(a.format_text, true, &a.format);
+    return st == SL_OK ? run(&a) : st;
+}
