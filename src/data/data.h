@@ -45,7 +45,7 @@ struct sl_batch {
     /* [local]; -1 = no image: padding after the last one of an evaluation pass, or a bad sample
      * that an evaluation pass skipped (its pixels are 0) */
     int32_t *labels;
-    size_t n; /* places before the padding; in training always local */
+    size_t n; /* images: labels that are not -1; in training always local */
 };
 
 struct sl_loader_options {

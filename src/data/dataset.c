@@ -10,7 +10,7 @@
 #include "base/text.h"
 #include "data/format.h"
 
-const struct sl_format sl_formats[] = {
+static const struct sl_format formats[] = {
     {.name = "fashion-mnist",
      .usage = "fashion-mnist[:DIR]:train|test",
      .known = &sl_fashion_mnist,
@@ -34,6 +34,29 @@ const struct sl_format sl_formats[] = {
      .image = sl_stored_image,
      .digest = sl_stored_digest,
      .free = sl_stored_free},
+    {.name = "cifar10",
+     .usage = "cifar10[:DIR]:train|test",
+     .known = &sl_cifar10,
+     .in_memory = true,
+     .open = sl_cifar_open,
+     .image = sl_stored_image,
+     .digest = sl_stored_digest,
+     .free = sl_stored_free},
+    {.name = "cifar100",
+     .usage = "cifar100[:DIR]:train|test",
+     .known = &sl_cifar100,
+     .in_memory = true,
+     .open = sl_cifar_open,
+     .image = sl_stored_image,
+     .digest = sl_stored_digest,
+     .free = sl_stored_free},
+    {.name = "folder",
+     .usage = "[folder:]DIR",
+     .open = sl_folder_open,
+     .image = sl_folder_image,
+     .sample_name = sl_folder_sample_name,
+     .digest = sl_folder_digest,
+     .free = sl_folder_free},
     {.name = "synthetic",
      .usage = "synthetic:n=1000,classes=10,size=32,seed=0,noise=0.2",
      .open = sl_synthetic_open,
@@ -41,16 +64,16 @@ const struct sl_format sl_formats[] = {
      .digest = sl_synthetic_digest,
      .free = sl_synthetic_free},
 };
-const size_t sl_format_count = sizeof sl_formats / sizeof *sl_formats;
+enum { FORMATS = sizeof formats / sizeof *formats };
 
 static const struct sl_format *find_format(const char *spec, const char **rest)
 {
     const char *colon = strchr(spec, ':');
     const size_t length = colon ? (size_t)(colon - spec) : strlen(spec);
-    for (size_t i = 0; i < sl_format_count; i++) {
-        if (strlen(sl_formats[i].name) == length && memcmp(spec, sl_formats[i].name, length) == 0) {
+    for (size_t i = 0; i < FORMATS; i++) {
+        if (strlen(formats[i].name) == length && memcmp(spec, formats[i].name, length) == 0) {
             *rest = colon ? colon + 1 : "";
-            return &sl_formats[i];
+            return &formats[i];
         }
     }
     return NULL;
@@ -123,19 +146,25 @@ static sl_status take_digest(struct sl_dataset *set)
     return SL_OK;
 }
 
-static sl_status unknown_name(const char *spec)
+/* A SPEC without a known prefix is a folder; if there is none, says what else may be meant. */
+static sl_status folder_or_unknown(const char *spec, const struct sl_format **format)
 {
-    const char *names[16];
-    char shown[SL_ESCAPED_SIZE], word[64] = "";
+    const char *names[FORMATS];
+    char *path = NULL, word[64] = "";
     const size_t length = strcspn(spec, ":");
-    for (size_t i = 0; i < sl_format_count; i++)
-        names[i] = sl_formats[i].name;
+    const sl_status st = sl_find_data(spec, NULL, &path);
+    sl_free(path);
+    if (st == SL_OK) {
+        const char *rest;
+        *format = find_format("folder", &rest);
+        return SL_OK;
+    }
+    for (size_t i = 0; i < FORMATS; i++)
+        names[i] = formats[i].name;
     if (length < sizeof word)
         memcpy(word, spec, length);
-    const char *near = sl_nearest(word, names, sl_format_count);
-    sl_escape(spec, strlen(spec), shown);
-    SL_FAIL(SL_ERR_INPUT, "data set \"%s\": neither a folder nor a known name%s%s%s", shown,
-            near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
+    const char *near = sl_nearest(word, names, FORMATS);
+    return near && st == SL_ERR_INPUT ? sl_error_prefix(st, "did you mean \"%s\"?", near) : st;
 }
 
 static sl_status open_parts(struct sl_dataset *set, char *spec)
@@ -145,7 +174,7 @@ static sl_status open_parts(struct sl_dataset *set, char *spec)
     cut_slice(spec, &slice);
     set->format = find_format(spec, &rest);
     if (!set->format)
-        return unknown_name(spec);
+        SL_TRY(folder_or_unknown(spec, &set->format));
     SL_TRY(set->format->open(set, rest));
     if (!set->class_names)
         SL_TRY(sl_copy_class_names(set, NULL));

@@ -47,9 +47,6 @@ struct sl_dataset {
     char digest[SL_DIGEST_SIZE];
 };
 
-extern const struct sl_format sl_formats[];
-extern const size_t sl_format_count;
-
 sl_status sl_idx_open(struct sl_dataset *set, const char *rest);
 sl_status sl_stored_image(const struct sl_dataset *set, size_t i, struct sl_image *img);
 void sl_stored_digest(const struct sl_dataset *set, sl_hash *hash);

@@ -265,11 +265,14 @@ static void *worker_main(void *arg)
 
 /* ---- delivery ---- */
 
-/* Counts the samples this batch passed over, each once, in the order of batches. */
-static sl_status count_bad(struct sl_loader *l, const struct slot *s)
+/* Counts the images of the batch, and the samples it passed over: each once, in the order of
+ * batches. */
+static sl_status count_samples(struct sl_loader *l, struct slot *s)
 {
     const size_t count = sl_dataset_count(l->o.set);
-    for (size_t i = 0; i < l->local && l->knowledge; i++) {
+    s->batch.n = 0;
+    for (size_t i = 0; i < l->local; i++) {
+        s->batch.n += s->batch.labels[i] >= 0;
         for (size_t t = 0; t < s->skipped[i]; t++) {
             const size_t sample = s->places[i + t].sample;
             if (!(atomic_fetch_or(&l->knowledge[sample], COUNTED) & COUNTED))
@@ -320,7 +323,7 @@ sl_status sl_loader_next(struct sl_loader *l, const struct sl_batch **batch)
     l->wait_s += now() - start;
     if (s->status != SL_OK)
         SL_FAIL(s->status, "%s", s->error);
-    SL_TRY(count_bad(l, s));
+    SL_TRY(count_samples(l, s));
     pthread_mutex_lock(&l->lock);
     l->delivered++;
     l->borrowed = true;
