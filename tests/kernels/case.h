@@ -11,10 +11,10 @@
 #include "ops/ops.h"
 
 enum layout {
-    LAYOUT_PACKED,  /* a third of [B, L, 3, H, K] */
-    LAYOUT_TOKENS,  /* [B, L, H, K] */
-    LAYOUT_HEADS,   /* [B, H, L, K] */
-    LAYOUT_ODD,     /* gaps of odd sizes everywhere */
+    LAYOUT_PACKED, /* a third of [B, L, 3, H, K] */
+    LAYOUT_TOKENS, /* [B, L, H, K] */
+    LAYOUT_HEADS,  /* [B, H, L, K] */
+    LAYOUT_ODD,    /* gaps of odd sizes everywhere */
     LAYOUT_COUNT
 };
 

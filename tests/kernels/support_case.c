@@ -54,8 +54,8 @@ void tensor_set(struct tensor *t, sl_dtype dtype, size_t at, float x)
 static void tensor_open(struct tensor *t, const sl_attention *a, enum layout layout, size_t L)
 {
     t->s = strides_of(layout, L, a->H, a->K);
-    const size_t elements = (a->B - 1) * t->s.batch + (L - 1) * t->s.token +
-                            (a->H - 1) * t->s.head + a->K;
+    const size_t elements =
+        (a->B - 1) * t->s.batch + (L - 1) * t->s.token + (a->H - 1) * t->s.head + a->K;
     t->bytes = elements * size_of(a->dtype) + 2 * GUARD;
     t->buffer = malloc(t->bytes);
     assert_non_null(t->buffer);
@@ -70,8 +70,8 @@ static void tensor_fill(struct tensor *t, const sl_attention *a, size_t L, enum 
         for (size_t l = 0; l < L; l++)
             for (size_t h = 0; h < a->H; h++)
                 for (size_t d = 0; d < a->K; d++) {
-                    const double x = fill == FILL_SMALL ? (double)sl_rng_below(rng, 3) - 1
-                                                        : sl_rng_normal(rng);
+                    const double x =
+                        fill == FILL_SMALL ? (double)sl_rng_below(rng, 3) - 1 : sl_rng_normal(rng);
                     tensor_set(t, a->dtype, b * t->s.batch + l * t->s.token + h * t->s.head + d,
                                (float)x);
                 }
@@ -110,11 +110,8 @@ void case_open(struct attn_case *c, const sl_attention *a, enum layout layout, e
     x->v_strides = c->v.s;
     c->args.o = c->o.p;
     c->args.o_strides = c->o.s;
-    c->args.g = (sl_attention_grads){.d_o = c->d_o.p,
-                                     .o_strides = c->d_o.s,
-                                     .dq = c->dq.p,
-                                     .dk = c->dk.p,
-                                     .dv = c->dv.p};
+    c->args.g = (sl_attention_grads){
+        .d_o = c->d_o.p, .o_strides = c->d_o.s, .dq = c->dq.p, .dk = c->dk.p, .dv = c->dv.p};
 }
 
 void case_close(struct attn_case *c)
@@ -195,9 +192,9 @@ static double tensor_check(const struct tensor *t, const sl_attention *a, size_t
                 for (size_t d = 0; d < a->K; d++, ref++) {
                     const size_t at = b * t->s.batch + l * t->s.token + h * t->s.head + d;
                     const double x = (double)tensor_get(t, a->dtype, at);
-                    /* bf16 rounds to 8 bits: half a unit is 2^-8 of what was rounded. */
-                    const double bound =
-                        ref->err + (a->dtype == SL_BF16 ? 0x1p-8 * (fabs(ref->x) + ref->err) : 0);
+                    /* bf16 rounds to 8 bits, half a unit is 2^-8; its subnormals step by 2^-133. */
+                    const double rounding = 0x1p-8 * (fabs(ref->x) + ref->err) + 0x1p-134;
+                    const double bound = ref->err + (a->dtype == SL_BF16 ? rounding : 0);
                     const double off = fabs(x - ref->x);
                     if (!(off <= bound))
                         fail_msg("%s: %s[%zu, %zu, %zu, %zu] is %.9g, reference %.9g, off by %.3g, "

@@ -8,8 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const double u = 0x1p-24;     /* unit roundoff of float */
-static const double tiny = 0x1p-126; /* smaller results of exp may become 0 */
+static const double u = 0x1p-24;      /* unit roundoff of float */
+static const double tiny = 0x1p-126;  /* smaller results of exp may become 0 */
+static const double under = 0x1p-149; /* rounding of a subnormal sum or product */
 static const double gelu_a = 0.79788456080286535588, gelu_b = 0.044715;
 
 static double sigmoid(double s)
@@ -206,7 +207,7 @@ static struct ref_value dot(const double *x, const double *y, size_t K)
         r.x += x[d] * y[d];
         r.err += fabs(x[d] * y[d]);
     }
-    r.err *= ((double)K + 4) * u;
+    r.err = r.err * ((double)K + 4) * u + (double)K * under;
     return r;
 }
 
@@ -249,7 +250,7 @@ static void add_row(struct ref_value *out, struct ref_value weight, const double
 {
     for (size_t d = 0; d < K; d++) {
         out[d].x += weight.x * x[d];
-        out[d].err += (weight.err + (terms + 4) * u * fabs(weight.x)) * fabs(x[d]);
+        out[d].err += (weight.err + (terms + 4) * u * fabs(weight.x)) * fabs(x[d]) + under;
     }
 }
 
@@ -257,7 +258,7 @@ static void finish(struct ref_value *x, size_t n, double factor)
 {
     for (size_t i = 0; i < n; i++) {
         x[i].x *= factor;
-        x[i].err = x[i].err * fabs(factor) + 0x1p-148; /* results may be subnormal */
+        x[i].err = x[i].err * fabs(factor) + under;
     }
 }
 

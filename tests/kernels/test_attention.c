@@ -32,7 +32,7 @@ static void exact_bits_on_every_isa(void **state)
     (void)state;
     static const sl_phi phis[] = {SL_PHI_RELU, SL_PHI_RELU2, SL_PHI_IDENTITY, SL_PHI_RELU6};
     struct devices devs;
-    devices_open(&devs, 2);
+    devices_open(&devs, 1);
     size_t n = 0;
     for (size_t p = 0; p < 4; p++)
         for (size_t i = 0; i < N_LENGTHS; i++) {
@@ -86,7 +86,7 @@ static void bounded_on_every_isa(void **state)
 {
     (void)state;
     struct devices devs;
-    devices_open(&devs, 2);
+    devices_open(&devs, 1);
     enum { PER_PHI = 30 };
     for (int phi = 0; phi < SL_PHI_COUNT; phi++) {
         double worst = 0;
@@ -114,15 +114,17 @@ static void bounded_at_model_lengths(void **state)
 {
     (void)state;
     struct devices devs;
-    devices_open(&devs, 2);
+    devices_open(&devs, 1);
     double worst = 0;
     for (int phi = 0; phi < SL_PHI_COUNT; phi++)
         for (size_t i = 0; i < N_LENGTHS; i++) {
             const size_t L = lengths[i];
             if (L > 200 && phi != SL_PHI_RELU && phi != SL_PHI_SOFTMAX)
                 continue;
-            const sl_attention a =
-                shape((sl_phi)phi, 1, L < 100 ? 2 : 1, L, L, i == 3 ? 256 : i % 2 ? 64 : 32);
+            const sl_attention a = shape((sl_phi)phi, 1, L < 100 ? 2 : 1, L, L,
+                                         i == 3  ? 256
+                                         : i % 2 ? 64
+                                                 : 32);
             struct attn_case c;
             case_open(&c, &a, LAYOUT_PACKED, FILL_NORMAL, false, seed + i);
             case_reference(&c);
@@ -137,9 +139,82 @@ static void bounded_at_model_lengths(void **state)
     print_message("worst %.2f of the bound\n", worst);
 }
 
+/* L = sum o d_o as a function of one element, by central differences of the reference in double.
+ * h = 1e-5: truncation (h^2 / 6 of the third derivative) ~ 1e-10, rounding 2^-52 |L| / h ~ 1e-10,
+ * relative to gradients of order 1 and with kinks kept 10 h away: 1e-7 is asked. */
+static double objective(struct ref *r)
+{
+    const sl_attention *a = &r->a;
+    double sum = 0;
+    ref_forward(r);
+    for (size_t i = 0; i < a->B * a->Lq * a->H * a->K; i++)
+        sum += r->o[i].x * r->d_o[i];
+    return sum;
+}
+
+/* Is a score of the only head within 10 h (times |k| or |q| <= 4) of a kink of h? */
+static bool near_kink(const struct ref *r)
+{
+    const sl_attention *a = &r->a;
+    const bool kinks = a->phi == SL_PHI_RELU || a->phi == SL_PHI_RELU2 || a->phi == SL_PHI_RELU6;
+    for (size_t i = 0; i < a->Lq && kinks; i++)
+        for (size_t j = 0; j < a->Lk; j++) {
+            double s = (double)a->bias;
+            for (size_t d = 0; d < a->K; d++)
+                s += r->q[i * a->K + d] * r->k[j * a->K + d] * (double)a->scale;
+            if (fabs(s) < 4e-4 || fabs(s - 6) < 4e-4)
+                return true;
+        }
+    return false;
+}
+
+static void compare_gradient(struct ref *r, double *x, const struct ref_value *grad, size_t n)
+{
+    const double h = 1e-5;
+    for (size_t i = 0; i < n; i++) {
+        const double keep = x[i], g = grad[i].x;
+        x[i] = keep + h;
+        const double up = objective(r);
+        x[i] = keep - h;
+        const double down = objective(r);
+        x[i] = keep;
+        const double difference = (up - down) / (2 * h);
+        if (!(fabs(difference - g) <= 1e-7 * fmax(1, fabs(g))))
+            fail_msg("%s: element %zu: gradient %.12g, difference %.12g", sl_phi_name(r->a.phi), i,
+                     g, difference);
+    }
+}
+
+static void reference_gradients_match_differences(void **state)
+{
+    (void)state;
+    for (int phi = 0; phi < SL_PHI_COUNT; phi++) {
+        sl_attention a = shape((sl_phi)phi, 1, 1, 5, 7, 6);
+        a.scale = 0.5f;
+        a.bias = 0.25f;
+        struct ref r;
+        uint32_t draw = 0;
+        ref_open(&r, &a);
+        do {
+            struct sl_rng rng = sl_rng_at(seed, SL_RNG_TEST, 99, draw++);
+            double *const all[] = {r.q, r.k, r.v, r.d_o};
+            const size_t n[] = {a.Lq * a.K, a.Lk * a.K, a.Lk * a.K, a.Lq * a.K};
+            for (size_t t = 0; t < 4; t++)
+                for (size_t i = 0; i < n[t]; i++)
+                    all[t][i] = sl_rng_normal(&rng);
+        } while (near_kink(&r));
+        ref_backward(&r);
+        compare_gradient(&r, r.q, r.dq, a.Lq * a.K);
+        compare_gradient(&r, r.k, r.dk, a.Lk * a.K);
+        compare_gradient(&r, r.v, r.dv, a.Lk * a.K);
+        ref_close(&r);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(reference_gradients_match_differences),
         cmocka_unit_test(exact_bits_on_every_isa),
         cmocka_unit_test(bounded_on_every_isa),
         cmocka_unit_test(bounded_at_model_lengths),
