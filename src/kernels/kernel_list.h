@@ -28,4 +28,10 @@
     SL_X86_KERNEL(X, SL_ISA_AVX2, sl_vec_kernels_avx2)                                             \
     SL_X86_KERNEL(X, SL_ISA_AVX512, sl_vec_kernels_avx512)
 
+/* struct sl_vec_kernels */
+#define SL_VEC_KERNEL_LIST(X)                                                                      \
+    X(SL_ISA_C, sl_vec_kernels_c)                                                                  \
+    SL_X86_KERNEL(X, SL_ISA_AVX2, sl_vec_kernels_avx2)                                             \
+    SL_X86_KERNEL(X, SL_ISA_AVX512, sl_vec_kernels_avx512)
+
 #endif

@@ -1,5 +1,5 @@
 /*
- * Choosing the table of row and element kernels.
+ * Choosing the element-wise kernels.
  */
 #include "kernels/vec_kernels.h"
 

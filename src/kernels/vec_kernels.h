@@ -1,8 +1,11 @@
 /*
- * Row and element kernels of the ops that move memory: norms, gates, optimizer, conversions. One
- * table per instruction set from one source (vec.inc). They never allocate, lock or fail; a `bool`
- * named *_bf16 says that the pointer beside it is bfloat16, else float. Reductions run over 16
- * fixed lanes, so that a result depends on the shape alone.
+ * The kernels under everything that is not a matrix product or attention: rows and ranges of float.
+ * One table per instruction set (kernel_list.h). Kernels take raw pointers; they never allocate,
+ * lock, fail or start threads. Activations in bf16 are widened to float before and narrowed after.
+ *
+ * Every sum is taken in a fixed number of lanes and folded by a fixed tree, so that it depends on
+ * the length alone; AVX2 and AVX-512 give the same bits, plain C lacks the fused multiply-add.
+ * Output ranges may be an input range itself where noted "in place", else they must not overlap.
  */
 #ifndef SL_KERNELS_VEC_KERNELS_H
 #define SL_KERNELS_VEC_KERNELS_H
@@ -10,49 +13,78 @@
 #include "config/config.h"
 #include "kernels/cpu.h"
 
+/* What all rows of one normalisation share. */
 struct sl_vec_norm {
-    size_t n; /* width of the row */
-    bool rms;
+    size_t width;
+    bool rms; /* no mean */
     float eps;
-    const float *scale, *bias; /* [n]; bias may be NULL */
-    bool x_bf16, y_bf16;       /* x and dx; y and dy */
+    const float *scale; /* [width] */
+    const float *bias;  /* [width] or NULL */
 };
 
+/* One row of it, backward. */
+struct sl_vec_norm_grad {
+    const float *x, *dy; /* [width] */
+    float mean, rstd;
+    float *dx;             /* [width] assigned, or += if accumulate; may be dy */
+    bool accumulate;       /* then dx is not dy */
+    float *dscale, *dbias; /* [width] +=; dbias NULL = none */
+};
+
+/* One row of a loss. Targets: `base` for every class and `weight` more for two labelled ones, which
+ * differ unless the second weight is 0. */
+struct sl_vec_xent {
+    size_t C;
+    const float *z; /* [C] logits */
+    double base;
+    size_t label[2];
+    double weight[2];
+    float scale; /* of the gradient */
+    float *dz;   /* [C] assigned scale * (p - target), or NULL */
+};
+
+/* Factors of one update; see ops.h for the formulas. The products with the learning rate and the
+ * schedule are taken in double before. */
 struct sl_vec_update {
-    enum sl_optimizer kind;
     float grad_scale;
+    float take_m, take_v;     /* adam: 1-beta1, 1-beta2 */
+    float unbias_m, unbias_v; /* adam: 1/(1-beta^k) */
+    float eps;
+    float momentum; /* sgd */
+    float rate;     /* schedule * lr */
+    float decay;    /* what of w is taken off */
     bool bf16_moment;
-    float beta1, beta2, rest1, rest2; /* rest = 1 - beta, rounded once */
-    float eps, momentum;
-    float correct1, correct2; /* 1/(1-beta1^k), 1/(1-beta2^k) */
-    float lr, wd, schedule;
 };
 
 struct sl_vec_kernels {
     enum sl_isa isa;
-    /* one row: y = norm(x) scale + bias; *mean (0 if rms) and *rstd are written */
-    void (*norm_fwd)(const struct sl_vec_norm *, const void *x, void *y, float *mean, float *rstd);
-    /* one row: dx assigned or +=; dscale, dbias [n] += (dbias may be NULL) */
-    void (*norm_bwd)(const struct sl_vec_norm *, const void *x, const void *dy, float mean,
-                     float rstd, void *dx, bool accumulate, float *dscale, float *dbias);
-    /* y = o act(g); all of one type */
-    void (*gate_fwd)(enum sl_gate kind, size_t n, bool bf16, const void *o, const void *g, void *y);
-    void (*gate_bwd)(enum sl_gate kind, size_t n, bool bf16, const void *o, const void *g,
-                     const void *dy, void *d_o, void *dg);
-    /* y = x, or y += x; with aux: x (1 - aux^2) */
-    void (*convert)(size_t n, const void *x, bool x_bf16, const void *aux, void *y, bool y_bf16,
-                    bool accumulate);
-    /* x += gamma y */
-    void (*scale_add)(size_t n, float *x, const void *y, bool bf16, const float *gamma);
-    /* dy = gamma dx; dgamma += dx y */
-    void (*scale_add_bwd)(size_t n, const float *dx, const void *y, void *dy, bool bf16,
-                          const float *gamma, float *dgamma);
+    void (*widen)(size_t n, const uint16_t *src, float *dst);             /* bf16 -> float */
+    void (*narrow)(size_t n, const float *src, uint16_t *dst);            /* float -> bf16 */
+    void (*add)(size_t n, const float *a, const float *b, float *y);      /* in place */
+    void (*scale)(size_t n, float c, const float *x, float *y);           /* in place */
+    void (*mul_add)(size_t n, const float *a, const float *b, float *y);  /* y += a b */
+    void (*mul)(size_t n, const float *a, const float *b, float *y);      /* in place */
+    void (*tanh_bwd)(size_t n, const float *x, const float *t, float *y); /* x (1 - t^2) */
+    void (*gate_fwd)(enum sl_gate kind, size_t n, const float *o, const float *g,
+                     float *y); /* in place */
+    void (*gate_bwd)(enum sl_gate kind, size_t n, const float *dy, const float *o, const float *g,
+                     float *d_o, float *dg); /* in place */
+    void (*norm_fwd)(const struct sl_vec_norm *c, const float *x, float *y, float *mean,
+                     float *rstd); /* in place */
+    void (*norm_bwd)(const struct sl_vec_norm *c, const struct sl_vec_norm_grad *g);
+    /* The row's loss: the sum over classes of the cross-entropies, or the cross-entropy. */
+    double (*sigmoid_xent)(const struct sl_vec_xent *x);
+    double (*softmax_xent)(const struct sl_vec_xent *x);
+    /* How many classes come before `label` when logits are sorted downwards, equal ones by number;
+     * C if any logit is NaN. */
+    size_t (*rank)(size_t C, const float *z, size_t label);
     double (*sumsq)(size_t n, const float *x);
-    void (*update)(const struct sl_vec_update *, size_t n, float *w, const float *g, void *m,
-                   float *v);
+    void (*adam)(const struct sl_vec_update *u, size_t n, const float *g, float *w, void *m,
+                 float *v);
+    void (*sgd)(const struct sl_vec_update *u, size_t n, const float *g, float *w, void *m);
 };
 
-/* The table of the best instruction set that is not above `isa`. */
+/* The table of the best instruction set that is not above `isa`. Static, never NULL. */
 const struct sl_vec_kernels *sl_vec_kernels_for(enum sl_isa isa);
 
 #endif

@@ -1,6 +1,8 @@
 /*
- * Row and element kernels, for any machine.
+ * The element-wise kernels in portable C.
  */
-#define VEC_TABLE sl_vec_kernels_c
+#include "kernels/c/vec_c.h"
+
 #define VEC_ISA SL_ISA_C
+#define VEC_TABLE sl_vec_kernels_c
 #include "kernels/vec.inc"

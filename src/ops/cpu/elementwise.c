@@ -1,30 +1,49 @@
 /*
- * Copies between types and the backward of tanh.
+ * Element-wise maps over flat ranges: conversion, accumulation, the derivative of tanh.
  */
-#include "ops/cpu/blocks.h"
+#include "ops/cpu/tasks.h"
 
-struct unary_job {
+struct job {
     const struct sl_unary_args *a;
-    const struct sl_vec_kernels *kernels;
+    const struct sl_vec_kernels *k;
     struct sl_blocks blocks;
 };
 
-static void unary_task(void *arg, size_t task, size_t worker)
+/* n <= SL_CHUNK elements from i on. */
+static void chunk(const struct job *j, size_t i, size_t n)
 {
-    const struct unary_job *j = arg;
     const struct sl_unary_args *a = j->a;
-    const size_t i = task * j->blocks.block, n = sl_block_end(&j->blocks, task) - i;
-    const void *aux = a->kind == SL_UNARY_TANH_BWD ? sl_at(a->aux, a->x_type, i) : NULL;
+    float x_buffer[SL_CHUNK], t_buffer[SL_CHUNK], y_buffer[SL_CHUNK];
+    const float *r = sl_read(j->k, a->x, a->x_type, i, n, x_buffer);
+    if (a->kind == SL_UNARY_TANH_BWD) {
+        const float *t = sl_read(j->k, a->aux, a->x_type, i, n, t_buffer);
+        j->k->tanh_bwd(n, r, t, y_buffer);
+        r = y_buffer;
+    }
+    if (a->accumulate)
+        j->k->add(n, r, (float *)a->y + i, (float *)a->y + i);
+    else if (a->y_type == SL_F32)
+        memmove((float *)a->y + i, r, n * sizeof *r);
+    else
+        j->k->narrow(n, r, (uint16_t *)a->y + i);
+}
+
+static void task(void *arg, size_t t, size_t worker)
+{
+    const struct job *j = arg;
     (void)worker;
-    j->kernels->convert(n, sl_at(a->x, a->x_type, i), a->x_type == SL_BF16, aux,
-                        sl_at_mut(a->y, a->y_type, i), a->y_type == SL_BF16, a->accumulate);
+    const size_t end = sl_block_end(&j->blocks, t);
+    for (size_t i = sl_block_first(&j->blocks, t); i < end; i += SL_CHUNK)
+        chunk(j, i, end - i < SL_CHUNK ? end - i : SL_CHUNK);
 }
 
 sl_status sl_cpu_unary(struct sl_device *dev, const struct sl_unary_args *a)
 {
+    if (a->accumulate && a->y_type != SL_F32)
+        SL_FAIL(SL_ERR_UNSUPPORTED, "unary op on %zu elements accumulates into float only", a->n);
     if (dev->planning)
         return SL_OK;
-    struct unary_job j = {a, sl_cpu_vec(dev), sl_blocks_of(a->n, 1)};
-    sl_parallel_for(dev->threads, j.blocks.n, unary_task, &j);
+    struct job j = {a, sl_cpu_vec(dev), sl_blocks_of(a->n, 1, 0)};
+    sl_parallel_for(dev->threads, j.blocks.count, task, &j);
     return SL_OK;
 }

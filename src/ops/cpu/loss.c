@@ -1,134 +1,101 @@
 /*
- * Sigmoid and softmax cross-entropy with label smoothing and mixed labels, their gradients, and the
- * counts of right answers. Each row is computed in double and the rows summed in index order.
+ * Cross-entropy over a batch of logits, its gradient, and how many images are right. The kernels
+ * do one row. An image counts if it has a label and, under mixup, its partner has one too.
  */
-#include <math.h>
+#include "ops/cpu/tasks.h"
 
-#include "base/bf16.h"
-#include "ops/cpu/blocks.h"
+enum { PASSES = 4 }; /* a logit costs about as much as so many numbers of a plain pass */
 
-struct row_result {
+/* What a row leaves for the sum in order. */
+struct row {
     double loss;
-    bool correct, within5;
+    bool correct, top5;
 };
 
-struct loss_job {
+struct job {
     const struct sl_loss_args *a;
-    struct sl_blocks blocks;
-    struct row_result *rows; /* [B] */
+    const struct sl_vec_kernels *k;
+    struct sl_blocks blocks; /* of images */
+    struct sl_cpu_scratch scratch;
+    double (*xent)(const struct sl_vec_xent *x);
 };
 
-/* Target of class c for image b (softless: ops.h). */
-static double target(const struct sl_loss_args *a, int32_t label, int32_t other, size_t c)
+/* Whether image b counts; its labels and their shares of the target. */
+static bool labels_of(const struct sl_loss_args *a, size_t b, size_t label[2], double weight[2])
 {
-    const double smooth = a->smoothing, mix = a->mix;
-    const double hit = mix * (label == (int32_t)c) + (1 - mix) * (other == (int32_t)c);
-    return (1 - smooth) * hit + smooth / (double)a->C;
+    const double sure = 1.0 - (double)a->smoothing, mix = (double)a->mix;
+    const int32_t own = a->labels[b];
+    const int32_t other = mix < 1.0 ? a->labels[b ? b - 1 : a->B - 1] : own;
+    if (own < 0 || other < 0)
+        return false;
+    label[0] = (size_t)own;
+    label[1] = (size_t)other;
+    weight[0] = own == other ? sure : sure * mix;
+    weight[1] = sure - weight[0];
+    return true;
 }
 
-static void put_gradient(const struct sl_loss_args *a, size_t b, size_t c, double g)
+static void task(void *arg, size_t t, size_t worker)
 {
-    const float x = (float)((double)a->grad_scale * g);
-    if (a->dtype == SL_BF16)
-        ((uint16_t *)a->dlogits)[b * a->C + c] = sl_bf16_from_f32(x);
-    else
-        ((float *)a->dlogits)[b * a->C + c] = x;
-}
-
-static double sigmoid_row(const struct sl_loss_args *a, size_t b, int32_t label, int32_t other)
-{
-    const float *z = a->logits + b * a->C;
-    double loss = 0;
-    for (size_t c = 0; c < a->C; c++) {
-        const double x = (double)z[c], y = target(a, label, other, c);
-        const double e = exp(-fabs(x));
-        loss += fmax(x, 0) - x * y + log1p(e); /* -y log s(x) - (1-y) log s(-x) */
-        if (isnan(x))
-            loss = x;
-        if (a->dlogits)
-            put_gradient(a, b, c, (x < 0 ? e : 1) / (1 + e) - y);
-    }
-    return loss;
-}
-
-static double softmax_row(const struct sl_loss_args *a, size_t b, int32_t label, int32_t other)
-{
-    const float *z = a->logits + b * a->C;
-    double top = -INFINITY, sum = 0, loss = 0;
-    for (size_t c = 0; c < a->C; c++)
-        top = fmax(top, (double)z[c]);
-    for (size_t c = 0; c < a->C; c++)
-        sum += exp((double)z[c] - top);
-    const double log_sum = top + log(sum);
-    for (size_t c = 0; c < a->C; c++) {
-        const double log_p = (double)z[c] - log_sum, y = target(a, label, other, c);
-        loss -= y > 0 ? y * log_p : 0;
-        if (a->dlogits)
-            put_gradient(a, b, c, exp(log_p) - y);
-    }
-    return loss;
-}
-
-/* The label ranks first if no logit before it is as large and none after it is larger: the first
- * maximum wins. A NaN anywhere makes the answer wrong. */
-static void rank_label(const struct sl_loss_args *a, size_t b, int32_t label, struct row_result *r)
-{
-    const float *z = a->logits + b * a->C;
-    const float own = z[label];
-    size_t before = 0;
-    for (size_t c = 0; c < a->C; c++) {
-        if (isnan(z[c]))
-            return;
-        before += z[c] > own || (z[c] == own && (int32_t)c < label);
-    }
-    r->correct = before == 0;
-    r->within5 = before < 5;
-}
-
-static void loss_task(void *arg, size_t task, size_t worker)
-{
-    const struct loss_job *j = arg;
+    const struct job *j = arg;
     const struct sl_loss_args *a = j->a;
-    (void)worker;
-    for (size_t b = task * j->blocks.block; b < sl_block_end(&j->blocks, task); b++) {
-        const int32_t label = a->labels[b], other = a->labels[(b + a->B - 1) % a->B];
-        struct row_result r = {0, false, false};
-        if (label >= 0) {
-            r.loss = a->kind == SL_LOSS_SIGMOID_XENT ? sigmoid_row(a, b, label, other)
-                                                     : softmax_row(a, b, label, other);
-            rank_label(a, b, label, &r);
-        } else if (a->dlogits) {
-            for (size_t c = 0; c < a->C; c++)
-                put_gradient(a, b, c, 0);
+    const size_t C = a->C;
+    float *buffer = sl_cpu_worker_scratch(&j->scratch, worker); /* [C] */
+    struct row *rows = (struct row *)(void *)j->scratch.shared; /* [B] */
+    for (size_t b = sl_block_first(&j->blocks, t); b < sl_block_end(&j->blocks, t); b++) {
+        struct sl_vec_xent x = {
+            .C = C,
+            .z = a->logits + b * C,
+            .base = (double)a->smoothing / (double)C,
+            .scale = a->grad_scale,
+            .dz = a->dlogits ? sl_write(a->dlogits, a->dtype, b * C, buffer) : NULL,
+        };
+        rows[b] = (struct row){0, false, false};
+        if (labels_of(a, b, x.label, x.weight)) {
+            const size_t before = j->k->rank(C, x.z, x.label[a->mix < 0.5f]);
+            const double loss = j->xent(&x);
+            rows[b] = (struct row){loss, before == 0, before < 5 && before < C};
+        } else if (x.dz) {
+            memset(x.dz, 0, C * sizeof *x.dz);
         }
-        j->rows[b] = r;
+        if (x.dz)
+            sl_written(j->k, a->dlogits, a->dtype, b * C, C, buffer);
     }
+}
+
+static sl_status check(const struct sl_loss_args *a)
+{
+    for (size_t b = 0; b < a->B; b++)
+        if (a->labels[b] < -1 || (a->labels[b] >= 0 && (size_t)a->labels[b] >= a->C))
+            SL_FAIL(SL_ERR_ARGUMENT, "label %d of image %zu is outside -1 .. %zu", a->labels[b], b,
+                    a->C - 1);
+    return SL_OK;
 }
 
 sl_status sl_cpu_loss(struct sl_device *dev, const struct sl_loss_args *a)
 {
-    struct loss_job j = {.a = a, .blocks = sl_blocks_of(a->B, 8 * a->C)};
-    struct sl_cpu_scratch scratch;
     bool planned;
-    SL_TRY(sl_cpu_scratch_get(dev, a->B * sizeof *j.rows, 0, &scratch, &planned));
+    struct job j = {.a = a, .k = sl_cpu_vec(dev), .blocks = sl_blocks_of(a->B, PASSES * a->C, 0)};
+    j.xent = a->kind == SL_LOSS_SIGMOID_XENT ? j.k->sigmoid_xent : j.k->softmax_xent;
+    if (a->C == 0)
+        SL_FAIL(SL_ERR_ARGUMENT, "loss over 0 classes");
+    SL_TRY(sl_cpu_scratch_get(dev, a->B * sizeof(struct row), a->C * sizeof(float), &j.scratch,
+                              &planned));
     if (planned)
         return SL_OK;
-    for (size_t b = 0; b < a->B; b++)
-        if (a->labels[b] >= (int32_t)a->C)
-            SL_FAIL(SL_ERR_DATA, "label %d of image %zu is not one of %zu classes", a->labels[b], b,
-                    a->C);
-    j.rows = (struct row_result *)(void *)scratch.shared;
-    sl_parallel_for(dev->threads, j.blocks.n, loss_task, &j);
+    SL_TRY(check(a));
+    sl_parallel_for(dev->threads, j.blocks.count, task, &j);
+    const struct row *rows = (const struct row *)(const void *)j.scratch.shared;
     double loss = 0;
-    size_t correct = 0, within5 = 0;
+    size_t correct = 0, top5 = 0;
     for (size_t b = 0; b < a->B; b++) {
-        loss += j.rows[b].loss;
-        correct += j.rows[b].correct;
-        within5 += j.rows[b].within5;
+        loss += rows[b].loss;
+        correct += rows[b].correct;
+        top5 += rows[b].top5;
     }
     *a->loss = loss;
     *a->correct = correct;
     if (a->top5)
-        *a->top5 = within5;
+        *a->top5 = top5;
     return SL_OK;
 }

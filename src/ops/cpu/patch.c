@@ -1,61 +1,69 @@
 /*
- * Image bytes -> normalised patches, the one place where pixels become numbers; mixup happens here
- * because it is linear.
+ * Image bytes to patches: the one place where pixels become floats. value = min + (max - min) u/255
+ * by a table of the 256 values; mixup adds the image before in the batch.
  */
 #include "base/bf16.h"
-#include "ops/cpu/blocks.h"
+#include "ops/cpu/tasks.h"
 
-struct patch_job {
+enum { VALUES = 256, CHANNELS = 3 };
+
+struct job {
     const struct sl_patch_args *a;
-    float value[256]; /* of a byte */
+    struct sl_blocks blocks;           /* of rows of patches: B * SH/P */
+    float own[VALUES], before[VALUES]; /* mix value, (1-mix) value */
 };
 
-/* Patch row py of patch `at` of image b: P pixels of one image row, three channels apart by P*P. */
-static void patch_row(const struct patch_job *j, const uint8_t *x, const uint8_t *other,
-                      size_t first)
+/* One row of P pixels of one patch; its channels go P*P elements apart. */
+static void pixels(const struct job *j, const uint8_t *own, const uint8_t *before, size_t at)
 {
-    const struct sl_patch_args *a = j->a;
-    const size_t P = a->P;
-    const float mix = a->mix, rest = 1.0f - a->mix;
-    for (size_t c = 0; c < 3; c++) {
-        for (size_t px = 0; px < P; px++) {
-            float v = j->value[x[3 * px + c]];
-            if (other)
-                v = mix * v + rest * j->value[other[3 * px + c]];
-            const size_t i = first + c * P * P + px;
-            if (a->type == SL_BF16)
-                ((uint16_t *)a->patches)[i] = sl_bf16_from_f32(v);
+    const size_t P = j->a->P;
+    for (size_t c = 0; c < CHANNELS; c++)
+        for (size_t x = 0; x < P; x++) {
+            float value = j->own[own[x * CHANNELS + c]];
+            if (before)
+                value += j->before[before[x * CHANNELS + c]];
+            const size_t i = at + c * P * P + x;
+            if (j->a->type == SL_F32)
+                ((float *)j->a->patches)[i] = value;
             else
-                ((float *)a->patches)[i] = v;
+                ((uint16_t *)j->a->patches)[i] = sl_bf16_from_f32(value);
         }
-    }
 }
 
-static void patch_task(void *arg, size_t b, size_t worker)
+static void task(void *arg, size_t t, size_t worker)
 {
-    const struct patch_job *j = arg;
+    const struct job *j = arg;
     const struct sl_patch_args *a = j->a;
-    const size_t P = a->P, columns = a->SW / P, rows = a->SH / P, image = a->SH * a->SW * 3;
-    const uint8_t *x = a->images + b * image;
-    const uint8_t *other = a->mix < 1.0f ? a->images + (b + a->B - 1) % a->B * image : NULL;
+    const size_t P = a->P, high = a->SH / P, wide = a->SW / P, image = a->SH * a->SW * CHANNELS;
     (void)worker;
-    for (size_t at = 0; at < rows * columns; at++) {
-        const size_t corner = (at / columns * P * a->SW + at % columns * P) * 3;
-        const size_t first = (b * rows * columns + at) * 3 * P * P;
-        for (size_t py = 0; py < P; py++) {
-            const size_t row = corner + py * a->SW * 3;
-            patch_row(j, x + row, other ? other + row : NULL, first + py * P);
-        }
+    for (size_t i = sl_block_first(&j->blocks, t); i < sl_block_end(&j->blocks, t); i++) {
+        const size_t b = i / high, top = i % high * P;
+        const uint8_t *own = a->images + b * image;
+        const uint8_t *before = a->images + (b ? b - 1 : a->B - 1) * image;
+        for (size_t y = 0; y < P; y++)
+            for (size_t p = 0; p < wide; p++) {
+                const size_t pixel = ((top + y) * a->SW + p * P) * CHANNELS;
+                pixels(j, own + pixel, a->mix < 1.0f ? before + pixel : NULL,
+                       (i * wide + p) * CHANNELS * P * P + y * P);
+            }
     }
 }
 
 sl_status sl_cpu_patch(struct sl_device *dev, const struct sl_patch_args *a)
 {
-    struct patch_job j = {.a = a};
+    if (a->P == 0 || a->SH % a->P || a->SW % a->P)
+        SL_FAIL(SL_ERR_ARGUMENT, "patch %zu does not divide the image, %zu x %zu", a->P, a->SH,
+                a->SW);
     if (dev->planning)
         return SL_OK;
-    for (int i = 0; i < 256; i++)
-        j.value[i] = a->value_min + (a->value_max - a->value_min) * ((float)i / 255.0f);
-    sl_parallel_for(dev->threads, a->B, patch_task, &j);
+    struct job j = {.a = a,
+                    .blocks = sl_blocks_of(a->B * (a->SH / a->P), a->P * a->SW * CHANNELS, 0)};
+    const double min = (double)a->value_min, range = (double)a->value_max - min;
+    for (int u = 0; u < VALUES; u++) {
+        const double value = min + range * u / 255.0;
+        j.own[u] = (float)((double)a->mix * value);
+        j.before[u] = (float)((1.0 - (double)a->mix) * value);
+    }
+    sl_parallel_for(dev->threads, j.blocks.count, task, &j);
     return SL_OK;
 }
