@@ -31,6 +31,8 @@ int32_t sl_dataset_label(const struct sl_dataset *set, size_t i);
 const char *sl_dataset_sample_name(const struct sl_dataset *set, size_t i, char buf[256]);
 /* Decodes sample i; safe from several threads at once. */
 sl_status sl_dataset_image(const struct sl_dataset *set, size_t i, struct sl_image *img);
+/* Size of every image; false, and the size untouched, if they differ. */
+bool sl_dataset_image_size(const struct sl_dataset *set, size_t *h, size_t *w);
 /* True if the decoded images lie in memory already, so that caching them is useless. */
 bool sl_dataset_in_memory(const struct sl_dataset *set);
 /* Digest over names, sizes and labels: part of the resume guard. Does not depend on where the files

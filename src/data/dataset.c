@@ -164,7 +164,11 @@ static sl_status folder_or_unknown(const char *spec, const struct sl_format **fo
     if (length < sizeof word)
         memcpy(word, spec, length);
     const char *near = sl_nearest(word, names, FORMATS);
-    return near && st == SL_ERR_INPUT ? sl_error_prefix(st, "did you mean \"%s\"?", near) : st;
+    if (!near || st != SL_ERR_INPUT)
+        return st;
+    char text[SL_ERROR_TEXT_SIZE];
+    sl_error_copy(text);
+    SL_FAIL(st, "%s; did you mean %s?", text, near);
 }
 
 static sl_status open_parts(struct sl_dataset *set, char *spec)
@@ -250,6 +254,15 @@ sl_status sl_dataset_image(const struct sl_dataset *set, size_t i, struct sl_ima
     if (i >= set->count)
         SL_FAIL(SL_ERR_ARGUMENT, "data set \"%s\": sample %zu of %zu", set->spec, i, set->count);
     return set->format->image(set, set->first + i, img);
+}
+
+bool sl_dataset_image_size(const struct sl_dataset *set, size_t *h, size_t *w)
+{
+    if (set->h == 0)
+        return false;
+    *h = set->h;
+    *w = set->w;
+    return true;
 }
 
 bool sl_dataset_in_memory(const struct sl_dataset *set)

@@ -377,6 +377,22 @@ static sl_status make_slots(struct sl_loader *l)
     return SL_OK;
 }
 
+/* Runs the pipeline once per thread on a black image where all images have one size, so that the
+ * threads' buffers are not allocated in the middle of training. What an op refuses shows when the
+ * batch is made. */
+static sl_status warm_up(struct sl_loader *l, struct worker *w)
+{
+    size_t h, width;
+    if (!sl_dataset_image_size(l->o.set, &h, &width))
+        return SL_OK;
+    SL_TRY(sl_image_resize_buffer(&w->decoded, h, width));
+    memset(w->decoded.pixels, 0, h * width * 3);
+    sl_rng rng = sl_rng_at(l->o.seed, SL_RNG_AUGMENT, 0, 0);
+    const sl_status st =
+        sl_pipeline_run(l->pipeline, &w->decoded, &rng, w->work, l->slots[0].batch.images);
+    return st == SL_ERR_MEMORY ? st : SL_OK;
+}
+
 static sl_status start_workers(struct sl_loader *l)
 {
     sigset_t all, before;
@@ -411,8 +427,10 @@ static sl_status build(struct sl_loader *l)
     if (l->o.on_bad == SL_BAD_SKIP)
         SL_TRY(SL_NEW(l->knowledge, count));
     SL_TRY(SL_NEW(l->workers, threads));
-    for (size_t i = 0; i < threads; i++)
+    for (size_t i = 0; i < threads; i++) {
         l->workers[i].loader = l;
+        SL_TRY(warm_up(l, &l->workers[i]));
+    }
     pthread_mutex_init(&l->lock, NULL);
     pthread_cond_init(&l->work, NULL);
     pthread_cond_init(&l->done, NULL);
