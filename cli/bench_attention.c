@@ -107,11 +107,12 @@ static void print_result(struct args *a, const struct row *r, const char *phi, c
     }
     const bool csv = a->format == CLI_CSV_FORMAT;
     if (!a->header_done)
-        printf(csv ? "phi,impl,dtype,pass,len,head_dim,gflops,peak_percent,ms,ms_q1,ms_q3,bytes,"
-                     "ratio\n"
-                   : "phi       impl    dtype pass      len  dim   GFLOP/s  %% peak        ms   (q1 "
-                     ".. q3)"
-                     "           MB  ratio\n");
+        printf(
+            csv ? "phi,impl,dtype,pass,len,head_dim,gflops,peak_percent,ms,ms_q1,ms_q3,bytes,"
+                  "ratio\n"
+                : "phi       impl    dtype pass      len  dim   GFLOP/s  %% peak        ms   (q1 "
+                  ".. q3)"
+                  "           MB  ratio\n");
     a->header_done = true;
     printf(csv ? "%s,%s,%s,%s,%zu,%zu,%.2f,%.2f,%.5f,%.5f,%.5f,%.0f,%.4f\n"
                : "%-9s %-7s %-5s %-7s %5zu %4zu %9.1f %7.1f %9.4f (%.4f .. %.4f) %8.2f %6.2f\n",

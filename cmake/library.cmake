@@ -2,6 +2,10 @@
 # suffix and to nothing else.
 file(GLOB_RECURSE SOFTLESS_SOURCES CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/*.c)
 
+if(NOT CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
+    list(FILTER SOFTLESS_SOURCES EXCLUDE REGEX "/src/kernels/x86/")
+endif()
+
 foreach(source ${SOFTLESS_SOURCES})
     if(source MATCHES "/src/kernels/")
         set(flags -O3)
@@ -29,12 +33,41 @@ target_compile_definitions(softless_objects PRIVATE ${SOFTLESS_DEFINITIONS}
 target_link_libraries(softless_objects PUBLIC ${SOFTLESS_LIBS} PRIVATE softless_flags)
 
 add_library(softless_static STATIC $<TARGET_OBJECTS:softless_objects>)
-set_target_properties(softless_static PROPERTIES OUTPUT_NAME softless)
-target_include_directories(softless_static PUBLIC ${CMAKE_SOURCE_DIR}/include)
-target_link_libraries(softless_static PUBLIC ${SOFTLESS_LIBS} softless_flags)
+set_target_properties(softless_static PROPERTIES OUTPUT_NAME softless EXPORT_NAME softless_static)
+target_include_directories(softless_static PUBLIC
+    $<BUILD_INTERFACE:${CMAKE_SOURCE_DIR}/include> $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
+target_link_libraries(softless_static PUBLIC ${SOFTLESS_LIBS} PRIVATE softless_flags)
+
+# The shared library exports sl_* and nothing else. Sanitizer builds are for tests only.
+if(NOT SOFTLESS_SANITIZE)
+    add_library(softless_shared SHARED $<TARGET_OBJECTS:softless_objects>)
+    set_target_properties(softless_shared PROPERTIES OUTPUT_NAME softless EXPORT_NAME softless
+        VERSION ${PROJECT_VERSION} SOVERSION 0)
+    target_include_directories(softless_shared PUBLIC $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
+    target_link_libraries(softless_shared PRIVATE ${SOFTLESS_LIBS})
+    target_link_options(softless_shared PRIVATE
+        -Wl,--version-script=${CMAKE_SOURCE_DIR}/cmake/softless.map -Wl,--no-undefined -Wl,-z,relro,-z,now)
+    set_target_properties(softless_shared PROPERTIES LINK_DEPENDS ${CMAKE_SOURCE_DIR}/cmake/softless.map)
+endif()
 
 file(GLOB CLI_SOURCES CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/cli/*.c)
-if(CLI_SOURCES)
-    add_executable(softless ${CLI_SOURCES})
-    target_link_libraries(softless PRIVATE softless_static)
+add_executable(softless ${CLI_SOURCES})
+target_link_libraries(softless PRIVATE softless_static softless_flags)
+
+# ---- install ----
+if(NOT SOFTLESS_SANITIZE)
+    install(TARGETS softless RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+    install(TARGETS softless_static ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
+    install(TARGETS softless_shared EXPORT softlessTargets LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
+    install(FILES include/softless.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+    install(DIRECTORY recipes/ DESTINATION ${CMAKE_INSTALL_DATADIR}/softless/recipes
+        FILES_MATCHING PATTERN "*.yaml")
+    install(EXPORT softlessTargets NAMESPACE softless::
+        DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/softless)
+    configure_file(cmake/softlessConfig.cmake.in softlessConfig.cmake @ONLY)
+    set(SOFTLESS_LIBS_PRIVATE "${DNNL_LIBRARY} ${OpenMP_C_FLAGS} -lpthread -lm")
+    configure_file(cmake/softless.pc.in softless.pc @ONLY)
+    install(FILES ${CMAKE_BINARY_DIR}/softlessConfig.cmake
+        DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/softless)
+    install(FILES ${CMAKE_BINARY_DIR}/softless.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 endif()

@@ -21,9 +21,9 @@ enum sl_init {
 struct sl_param {
     char name[96]; /* timm's name: "blocks.0.attn.qkv.weight" */
     size_t rank, shape[4];
-    size_t count;  /* product of shape */
-    /* Floats from the start of the arena, a multiple of 16; but reg_token follows cls_token at once,
-     * so that both are one prefix of the tokens. */
+    size_t count; /* product of shape */
+    /* Floats from the start of the arena, a multiple of 16; but reg_token follows cls_token at
+     * once, so that both are one prefix of the tokens. */
     size_t offset;
     enum sl_init init;
     double value;
