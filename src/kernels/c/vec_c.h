@@ -92,11 +92,11 @@ static inline vf v_round(vf a)
     const vf magic = v_set1(12582912.0f);
     return (a + magic) - magic;
 }
-/* 2^n for whole n in -126 .. 127. */
-static inline vf v_pow2(vf n)
+/* a 2^n for whole n in -126 .. 127. */
+static inline vf v_scale2(vf a, vf n)
 {
     const vm bits = __builtin_convertvector(n, vm);
-    return (vf)((bits + 127) << 23);
+    return a * (vf)((bits + 127) << 23);
 }
 static inline float v_sum(vf a)
 {
@@ -109,9 +109,10 @@ static inline float v_largest(vf a)
         m = a[i] > m ? a[i] : m;
     return m;
 }
-/* dst[t*ld + r] = rows[r][d + t] * scale for t < 4, r < VL. */
-static inline void v_transpose4(const float *const rows[VL], size_t d, vf scale, float *dst,
-                                size_t ld)
+/* dst[t*ld + r] = rows[r][d + t] * scale for t < 4 TRANSPOSE4, r < VL. */
+enum { TRANSPOSE4 = 1 };
+static inline void v_transpose(const float *const rows[VL], size_t d, vf scale, float *dst,
+                               size_t ld)
 {
     for (size_t t = 0; t < 4; t++) {
         const vf v = {rows[0][d + t], rows[1][d + t], rows[2][d + t], rows[3][d + t]};

@@ -87,10 +87,10 @@ static inline vf v_round(vf a)
 {
     return _mm256_round_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
 }
-static inline vf v_pow2(vf n)
+static inline vf v_scale2(vf a, vf n)
 {
     const __m256i biased = _mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127));
-    return _mm256_castsi256_ps(_mm256_slli_epi32(biased, 23));
+    return _mm256_mul_ps(a, _mm256_castsi256_ps(_mm256_slli_epi32(biased, 23)));
 }
 static inline float v_sum(vf a)
 {
@@ -105,20 +105,30 @@ static inline float v_largest(vf a)
     return _mm_cvtss_f32(_mm_max_ss(s, _mm_movehdup_ps(s)));
 }
 /* Each 128-bit lane holds four rows' pieces, loaded there by the load ports; what is left is a 4x4
- * transpose inside the lanes. */
-static inline void v_transpose4(const float *const rows[VL], size_t d, vf scale, float *dst,
-                                size_t ld)
+ * transpose inside the lanes. Two columns of such blocks at a time: each row pointer is loaded once
+ * for both. */
+enum { TRANSPOSE4 = 2 };
+static inline void v_transpose(const float *const rows[VL], size_t d, vf scale, float *dst,
+                               size_t ld)
 {
-    __m256 r[4];
-    for (int i = 0; i < 4; i++)
-        r[i] = _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(rows[i] + d)),
-                                    _mm_loadu_ps(rows[4 + i] + d), 1);
-    const __m256 a = _mm256_unpacklo_ps(r[0], r[1]), b = _mm256_unpackhi_ps(r[0], r[1]);
-    const __m256 c = _mm256_unpacklo_ps(r[2], r[3]), e = _mm256_unpackhi_ps(r[2], r[3]);
-    v_store(dst, v_mul(scale, _mm256_shuffle_ps(a, c, 0x44)));
-    v_store(dst + ld, v_mul(scale, _mm256_shuffle_ps(a, c, 0xEE)));
-    v_store(dst + 2 * ld, v_mul(scale, _mm256_shuffle_ps(b, e, 0x44)));
-    v_store(dst + 3 * ld, v_mul(scale, _mm256_shuffle_ps(b, e, 0xEE)));
+    __m256 r[TRANSPOSE4][4];
+    for (int i = 0; i < 4; i++) {
+        const float *x = rows[i] + d, *y = rows[4 + i] + d;
+        for (int g = 0; g < TRANSPOSE4; g++)
+            r[g][i] = _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(x + 4 * g)),
+                                           _mm_loadu_ps(y + 4 * g), 1);
+    }
+    for (int g = 0; g < TRANSPOSE4; g++) {
+        const __m256 a = _mm256_unpacklo_ps(r[g][0], r[g][1]);
+        const __m256 b = _mm256_unpackhi_ps(r[g][0], r[g][1]);
+        const __m256 c = _mm256_unpacklo_ps(r[g][2], r[g][3]);
+        const __m256 e = _mm256_unpackhi_ps(r[g][2], r[g][3]);
+        v_store(dst, v_mul(scale, _mm256_shuffle_ps(a, c, 0x44)));
+        v_store(dst + ld, v_mul(scale, _mm256_shuffle_ps(a, c, 0xEE)));
+        v_store(dst + 2 * ld, v_mul(scale, _mm256_shuffle_ps(b, e, 0x44)));
+        v_store(dst + 3 * ld, v_mul(scale, _mm256_shuffle_ps(b, e, 0xEE)));
+        dst += 4 * ld;
+    }
 }
 
 #endif

@@ -86,9 +86,9 @@ static inline vf v_round(vf a)
 {
     return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
 }
-static inline vf v_pow2(vf n)
+static inline vf v_scale2(vf a, vf n)
 {
-    return _mm512_scalef_ps(_mm512_set1_ps(1.0f), n);
+    return _mm512_scalef_ps(a, n);
 }
 static inline float v_sum(vf a)
 {
@@ -99,23 +99,33 @@ static inline float v_largest(vf a)
     return _mm512_reduce_max_ps(a);
 }
 /* Each 128-bit lane gets four rows' pieces through masked broadcasts (load ports, not the shuffle
- * port); what is left is a 4x4 transpose inside the lanes. */
-static inline void v_transpose4(const float *const rows[VL], size_t d, vf scale, float *dst,
-                                size_t ld)
+ * port); what is left is a 4x4 transpose inside the lanes. Four columns of such blocks at a time:
+ * each row pointer is loaded once for all. */
+enum { TRANSPOSE4 = 4 };
+static inline void v_transpose(const float *const rows[VL], size_t d, vf scale, float *dst,
+                               size_t ld)
 {
-    __m512 r[4];
+    __m512 r[TRANSPOSE4][4];
     for (int i = 0; i < 4; i++) {
-        __m512 x = _mm512_castps128_ps512(_mm_loadu_ps(rows[i] + d));
-        x = _mm512_mask_broadcast_f32x4(x, 0x00F0, _mm_loadu_ps(rows[4 + i] + d));
-        x = _mm512_mask_broadcast_f32x4(x, 0x0F00, _mm_loadu_ps(rows[8 + i] + d));
-        r[i] = _mm512_mask_broadcast_f32x4(x, 0xF000, _mm_loadu_ps(rows[12 + i] + d));
+        const float *x[4] = {rows[i] + d, rows[4 + i] + d, rows[8 + i] + d, rows[12 + i] + d};
+        for (int g = 0; g < TRANSPOSE4; g++) {
+            __m512 y = _mm512_castps128_ps512(_mm_loadu_ps(x[0] + 4 * g));
+            y = _mm512_mask_broadcast_f32x4(y, 0x00F0, _mm_loadu_ps(x[1] + 4 * g));
+            y = _mm512_mask_broadcast_f32x4(y, 0x0F00, _mm_loadu_ps(x[2] + 4 * g));
+            r[g][i] = _mm512_mask_broadcast_f32x4(y, 0xF000, _mm_loadu_ps(x[3] + 4 * g));
+        }
     }
-    const __m512 a = _mm512_unpacklo_ps(r[0], r[1]), b = _mm512_unpackhi_ps(r[0], r[1]);
-    const __m512 c = _mm512_unpacklo_ps(r[2], r[3]), e = _mm512_unpackhi_ps(r[2], r[3]);
-    v_store(dst, v_mul(scale, _mm512_shuffle_ps(a, c, 0x44)));
-    v_store(dst + ld, v_mul(scale, _mm512_shuffle_ps(a, c, 0xEE)));
-    v_store(dst + 2 * ld, v_mul(scale, _mm512_shuffle_ps(b, e, 0x44)));
-    v_store(dst + 3 * ld, v_mul(scale, _mm512_shuffle_ps(b, e, 0xEE)));
+    for (int g = 0; g < TRANSPOSE4; g++) {
+        const __m512 a = _mm512_unpacklo_ps(r[g][0], r[g][1]);
+        const __m512 b = _mm512_unpackhi_ps(r[g][0], r[g][1]);
+        const __m512 c = _mm512_unpacklo_ps(r[g][2], r[g][3]);
+        const __m512 e = _mm512_unpackhi_ps(r[g][2], r[g][3]);
+        v_store(dst, v_mul(scale, _mm512_shuffle_ps(a, c, 0x44)));
+        v_store(dst + ld, v_mul(scale, _mm512_shuffle_ps(a, c, 0xEE)));
+        v_store(dst + 2 * ld, v_mul(scale, _mm512_shuffle_ps(b, e, 0x44)));
+        v_store(dst + 3 * ld, v_mul(scale, _mm512_shuffle_ps(b, e, 0xEE)));
+        dst += 4 * ld;
+    }
 }
 
 #endif

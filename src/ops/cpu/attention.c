@@ -118,26 +118,38 @@ static void *out_at(void *p, sl_dtype dtype, size_t at)
     return p ? (char *)p + at * (dtype == SL_F32 ? sizeof(float) : sizeof(uint16_t)) : NULL;
 }
 
-static struct sl_attn_head head_of(const struct job *job, size_t index)
+/* Head i of image b, as the forward pass needs it. */
+static struct sl_attn_head forward_head(const struct job *job, size_t index)
 {
     const sl_attention *a = &job->args->a;
-    const sl_attention_grads *g = &job->args->g;
     const size_t b = index / a->H, i = index % a->H;
     const struct image *im = &job->images[a->key_mask ? b : 0];
-    const sl_dtype type = a->dtype;
     struct sl_attn_head h = job->shape;
     h.n = im->n;
     h.keys = im->keys;
     h.factor = im->factor;
     h.bias = im->bias;
-    h.q = in_at(a->q, type, head_at(a->q_strides, b, i));
-    h.k = in_at(a->k, type, head_at(a->k_strides, b, i));
-    h.v = in_at(a->v, type, head_at(a->v_strides, b, i));
-    h.o = out_at(job->args->o, type, head_at(job->args->o_strides, b, i));
-    h.d_o = in_at(g->d_o, type, head_at(g->o_strides, b, i));
-    h.dq = out_at(g->dq, type, head_at(sl_attention_strides(g->dq_strides, a->q_strides), b, i));
-    h.dk = out_at(g->dk, type, head_at(sl_attention_strides(g->dk_strides, a->k_strides), b, i));
-    h.dv = out_at(g->dv, type, head_at(sl_attention_strides(g->dv_strides, a->v_strides), b, i));
+    h.q = in_at(a->q, a->dtype, head_at(a->q_strides, b, i));
+    h.k = in_at(a->k, a->dtype, head_at(a->k_strides, b, i));
+    h.v = in_at(a->v, a->dtype, head_at(a->v_strides, b, i));
+    h.o = out_at(job->args->o, a->dtype, head_at(job->args->o_strides, b, i));
+    return h;
+}
+
+/* The same with gradients. */
+static struct sl_attn_head backward_head(const struct job *job, size_t index)
+{
+    const sl_attention *a = &job->args->a;
+    const sl_attention_grads *g = &job->args->g;
+    const size_t b = index / a->H, i = index % a->H;
+    const sl_strides dq = sl_attention_strides(g->dq_strides, a->q_strides);
+    const sl_strides dk = sl_attention_strides(g->dk_strides, a->k_strides);
+    const sl_strides dv = sl_attention_strides(g->dv_strides, a->v_strides);
+    struct sl_attn_head h = forward_head(job, index);
+    h.d_o = in_at(g->d_o, a->dtype, head_at(g->o_strides, b, i));
+    h.dq = out_at(g->dq, a->dtype, head_at(dq, b, i));
+    h.dk = out_at(g->dk, a->dtype, head_at(dk, b, i));
+    h.dv = out_at(g->dv, a->dtype, head_at(dv, b, i));
     return h;
 }
 
@@ -156,7 +168,7 @@ static void forward_heads(void *arg, size_t task, size_t worker)
     const size_t heads = job->args->a.B * job->args->a.H, first = task * job->heads_per_task;
     char *packed = sl_cpu_worker_scratch(&job->scratch, worker);
     for (size_t i = first; i < heads && i < first + job->heads_per_task; i++) {
-        const struct sl_attn_head h = head_of(job, i);
+        const struct sl_attn_head h = forward_head(job, i);
         if (h.n == 0) {
             clear_rows(h.o, h.Lq, h.o_token, h.K, h.dtype);
             continue;
@@ -169,7 +181,7 @@ static void forward_heads(void *arg, size_t task, size_t worker)
 static void pack_head(void *arg, size_t task, size_t worker)
 {
     const struct job *job = arg;
-    const struct sl_attn_head h = head_of(job, task);
+    const struct sl_attn_head h = forward_head(job, task);
     (void)worker;
     if (h.n > 0)
         job->kernel->pack(&h, job->packed + task * job->pack_bytes);
@@ -179,7 +191,7 @@ static void forward_block(void *arg, size_t task, size_t worker)
 {
     const struct job *job = arg;
     const size_t head = task / job->parts, i0 = task % job->parts * job->rows_per_task;
-    const struct sl_attn_head h = head_of(job, head);
+    const struct sl_attn_head h = forward_head(job, head);
     const size_t i1 = i0 + job->rows_per_task < h.Lq ? i0 + job->rows_per_task : h.Lq;
     if (h.n == 0)
         clear_rows(out_at(h.o, h.dtype, i0 * h.o_token), i1 - i0, h.o_token, h.K, h.dtype);
@@ -193,7 +205,7 @@ static void backward_heads(void *arg, size_t task, size_t worker)
     const struct job *job = arg;
     const size_t heads = job->args->a.B * job->args->a.H, first = task * job->heads_per_task;
     for (size_t i = first; i < heads && i < first + job->heads_per_task; i++) {
-        const struct sl_attn_head h = head_of(job, i);
+        const struct sl_attn_head h = backward_head(job, i);
         if (h.n == 0) {
             clear_rows(h.dq, h.Lq, h.dq_token, h.K, h.dtype);
             clear_rows(h.dk, h.Lk, h.dk_token, h.K, h.dtype);
