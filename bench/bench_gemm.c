@@ -15,6 +15,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "kernels/gemm_kernels.h"
 #include "ops/ops.h"
 
 enum kind { FORWARD, FORWARD_GELU, FORWARD_RESIDUAL, FORWARD_UNPACKED, INPUT_GRAD, WEIGHT_GRAD };
@@ -44,6 +45,21 @@ static double now(void)
     struct timespec t;
     clock_gettime(clock_id, &t);
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* FLOP per second of the multiply-add units, by the same clock as the products. */
+static double peak_rate(struct sl_device *dev, double seconds)
+{
+    double rate = 0;
+    if (clock_id == CLOCK_MONOTONIC)
+        return dev->ops->measure_peak(dev, SL_F32, seconds, &rate) == SL_OK ? rate : 0;
+    enum sl_isa isa = SL_ISA_C;
+    if (sl_isa_choose(dev->isa, &isa) != SL_OK)
+        return 0;
+    double flop = 0, start = now();
+    while (now() - start < seconds)
+        flop += sl_gemm_kernels_for(isa)->peak(10000);
+    return flop / (now() - start);
 }
 
 static int ascending(const void *a, const void *b)
@@ -147,10 +163,9 @@ static int measure(struct sl_device *dev, const struct shape *s, enum kind kind,
     const int repeats = flop < 1e8 ? 50 : flop < 5e8 ? 10 : 2;
     double *rates = calloc((size_t)rounds, sizeof *rates), *shares = calloc((size_t)rounds, 8);
     for (int i = -1; i < rounds; i++) {
-        double peak, start;
-        dev->ops->measure_peak(dev, SL_F32, 0.005, &peak);
+        const double peak = peak_rate(dev, 0.005);
         st = dev->ops->gemm(dev, &g);
-        start = now();
+        const double start = now();
         for (int r = 0; r < repeats; r++)
             st = dev->ops->gemm(dev, &g);
         if (i < 0)
@@ -173,7 +188,7 @@ static int measure(struct sl_device *dev, const struct shape *s, enum kind kind,
 
 int main(int argc, char **argv)
 {
-    const char *isa = NULL, *only = "";
+    const char *isa = NULL, *only = "", *product_only = "";
     int threads = 0, rounds = 20;
     sl_dtype type = SL_F32;
     for (int i = 1; i < argc; i++) {
@@ -192,6 +207,8 @@ int main(int argc, char **argv)
             type = strcmp(value, "bf16") == 0 ? SL_BF16 : SL_F32;
         else if (strcmp(argv[i], "--only") == 0)
             only = value;
+        else if (strcmp(argv[i], "--product") == 0)
+            product_only = value;
         i++;
     }
     struct sl_device *dev = NULL;
@@ -199,14 +216,12 @@ int main(int argc, char **argv)
         fprintf(stderr, "bench_gemm: %s\n", sl_error_message());
         return 1;
     }
-    double peak = 0;
-    dev->ops->measure_peak(dev, SL_F32, 0.2, &peak);
     printf("isa %s, %d threads, fp32 peak %.1f GFLOP/s, %d rounds\n", dev->isa, dev->threads,
-           peak * 1e-9, rounds);
+           peak_rate(dev, 0.2) * 1e-9, rounds);
     int failed = 0;
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
         for (int kind = FORWARD; kind <= WEIGHT_GRAD; kind++)
-            if (strstr(shapes[i].name, only))
+            if (strstr(shapes[i].name, only) && strstr(kind_names[kind], product_only))
                 failed |= measure(dev, &shapes[i], (enum kind)kind, type, rounds);
     sl_device_close(&dev);
     return failed;

@@ -3,8 +3,8 @@
  * and what is done to a finished tile. One table per instruction set; the block sizes stand beside
  * the functions that they fit. Sums are float; operands may be bf16, which packing widens.
  *
- * A packed panel is [k, lanes] with lanes = mr (rows of A) or nr (columns of B), zero where the
- * matrix ends, so that a kernel never meets an edge along its lanes.
+ * A packed panel holds mr rows of A or nr columns of B, k after k, padded to whole vectors, so
+ * that a kernel never meets an edge along its lanes.
  *
  * Every element of C is one chain of fused multiply-adds over k in ascending order, whatever the
  * tile, the block sizes or the number of rows: AVX2 and AVX-512 give the same bits.
@@ -32,14 +32,17 @@ struct sl_gemm_tile {
     size_t out_ld;
 };
 
-/* dst[p, i] = op(src)(i, p) for i < lanes, 0 up to the panel's width; p < k. */
-struct sl_gemm_panel {
+/* Panels one after another, each [k, width]: panel t holds `step` lanes of op(src) from t*step on,
+ * 0 where op(src) ends, and in the lanes from `step` to `width` anything. For A step = mr and
+ * width = a_width, for B both are nr. op(src)(i, p) = src[p*ld + i], or src[i*ld + p] if crossed.
+ */
+struct sl_gemm_pack {
     size_t lanes, k;
     const void *src; /* crossed: [lanes, k], rows ld apart; else [k, lanes], rows ld apart */
     size_t ld;
     bool crossed, bf16;
-    float *dst; /* [k, width] */
-    float *sum; /* [width] += sum_p dst[p, i]; or NULL */
+    float *dst; /* [ceil(lanes / step)][k, width] */
+    float *sum; /* [ceil(lanes / step)][width] += sum over k; or NULL */
 };
 
 /* c = epilogue(r + bias) for one tile; r is read in whole rows of nr. */
@@ -59,12 +62,17 @@ struct sl_gemm_finish {
 
 struct sl_gemm_kernels {
     enum sl_isa isa;
-    size_t mr, nr; /* the tile */
-    size_t kc;     /* depth whose B panel [kc, nr] stays in L1 beside an A panel */
+    size_t mr, nr;  /* the tile */
+    size_t a_width; /* of a panel of A: mr rounded up to whole vectors */
+    size_t kc;      /* depth of a pass: a panel of A [kc, mr] stays in L1 while B streams past */
+    size_t columns; /* of a task: its panels of B [columns, kc] stay in L2 */
+    /* Of a task with transposed A, which packs both operands: they and its sums stay in L2. */
+    size_t long_rows, long_columns;
     void (*tile)(const struct sl_gemm_tile *);
-    void (*pack_a)(const struct sl_gemm_panel *); /* width mr */
-    void (*pack_b)(const struct sl_gemm_panel *); /* width nr */
+    void (*pack_a)(const struct sl_gemm_pack *);
+    void (*pack_b)(const struct sl_gemm_pack *);
     void (*finish)(const struct sl_gemm_finish *);
+    void (*add)(size_t n, const float *src, float *dst);       /* dst += src */
     void (*narrow)(size_t n, const float *src, uint16_t *dst); /* float -> bf16 */
     double (*peak)(size_t rounds); /* register-only multiply-adds; returns their FLOP */
 };

@@ -42,6 +42,20 @@ static inline void v_store_n(float *p, vf v, size_t n)
     v_store(lanes, v);
     memcpy(p, lanes, n * sizeof *p);
 }
+/* bf16 is the upper half of a float. */
+static inline vf v_load_bf16_n(const uint16_t *p, size_t n)
+{
+    uint32_t lanes[VL] = {0};
+    for (size_t i = 0; i < n; i++)
+        lanes[i] = (uint32_t)p[i] << 16;
+    vf v;
+    memcpy(&v, lanes, sizeof v);
+    return v;
+}
+static inline vf v_load_bf16(const uint16_t *p)
+{
+    return v_load_bf16_n(p, VL);
+}
 static inline vf v_add(vf a, vf b)
 {
     return a + b;

@@ -39,6 +39,19 @@ static inline void v_store_n(float *p, vf v, size_t n)
 {
     _mm256_maskstore_ps(p, v_first(n), v);
 }
+/* bf16 is the upper half of a float. */
+static inline vf v_load_bf16(const uint16_t *p)
+{
+    const __m128i x = _mm_loadu_si128((const void *)p);
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(x), 16));
+}
+static inline vf v_load_bf16_n(const uint16_t *p, size_t n)
+{
+    uint16_t lanes[VL] = {0};
+    for (size_t i = 0; i < n; i++)
+        lanes[i] = p[i];
+    return v_load_bf16(lanes);
+}
 static inline vf v_add(vf a, vf b)
 {
     return _mm256_add_ps(a, b);

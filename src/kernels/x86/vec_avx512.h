@@ -38,6 +38,19 @@ static inline void v_store_n(float *p, vf v, size_t n)
 {
     _mm512_mask_storeu_ps(p, v_first(n), v);
 }
+/* bf16 is the upper half of a float. */
+static inline vf v_widen(__m256i x)
+{
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(x), 16));
+}
+static inline vf v_load_bf16(const uint16_t *p)
+{
+    return v_widen(_mm256_loadu_si256((const void *)p));
+}
+static inline vf v_load_bf16_n(const uint16_t *p, size_t n)
+{
+    return v_widen(_mm256_maskz_loadu_epi16(v_first(n), p));
+}
 static inline vf v_add(vf a, vf b)
 {
     return _mm512_add_ps(a, b);

@@ -15,16 +15,16 @@ struct run {
     struct sl_cpu_scratch scratch;
     float *panels; /* [n_tiles][k, nr] if B is packed once */
     float *tiles;  /* [chunks][m_tiles][n_tiles][mr, nr] partial sums */
-    float *sums;   /* [chunks][m_tiles][mr] partial sums of A */
+    float *sums;   /* [chunks][m_tiles][a_width] partial sums of A */
 };
 
 /* What one task works on, and its worker's buffers. */
 struct block {
     size_t chunk, m0, m1, n0, n1; /* tiles [m0, m1) x [n0, n1) */
     float *tile;                  /* [mr, nr] */
-    float *sums;                  /* [m1-m0][mr] */
-    float *a;                     /* [m1-m0][k_step, mr] */
-    float *b;                     /* [k_step, nr] */
+    float *sums;                  /* [m1-m0][a_width] */
+    float *a;                     /* [m1-m0][k_step, a_width] */
+    float *b;                     /* [n1-n0][k_step, nr] */
     float *tiles;                 /* [m1-m0][n1-n0][mr, nr] */
 };
 
@@ -40,35 +40,35 @@ static size_t element_size(sl_dtype type)
 
 /* ---- packing ---- */
 
-/* Panel of op(b) columns [j0, j0+nr), k in [k0, k0+k). */
-static void pack_b(const struct run *r, size_t j0, size_t k0, size_t k, float *dst)
+/* Panels [j0, j1) of op(b), k in [k0, k0+k). */
+static void pack_b(const struct run *r, size_t j0, size_t j1, size_t k0, size_t k, float *dst)
 {
     const struct sl_gemm_args *a = r->args;
     const struct sl_gemm_kernels *kernels = r->plan.kernels;
     const size_t nr = kernels->nr, size = element_size(a->type);
-    struct sl_gemm_panel p = {.lanes = least(nr, a->n - j0),
-                              .k = k,
-                              .ld = a->ldb,
-                              .crossed = a->b_t,
-                              .bf16 = a->type == SL_BF16,
-                              .dst = dst};
-    if (a->b_packed) {
-        p.src = (const char *)a->b_packed + (j0 * a->k + k0 * nr) * size;
-        p.ld = nr;
-        p.crossed = false;
-    } else {
-        const size_t at = a->b_t ? j0 * a->ldb + k0 : k0 * a->ldb + j0;
+    struct sl_gemm_pack p = {.k = k, .bf16 = a->type == SL_BF16, .dst = dst};
+    if (!a->b_packed) {
+        const size_t at = a->b_t ? j0 * nr * a->ldb + k0 : k0 * a->ldb + j0 * nr;
+        p.lanes = least(j1 * nr, a->n) - j0 * nr;
         p.src = (const char *)a->b + at * size;
+        p.ld = a->ldb;
+        p.crossed = a->b_t;
+        kernels->pack_b(&p);
+        return;
     }
-    kernels->pack_b(&p);
+    p.lanes = p.ld = nr;
+    for (size_t j = j0; j < j1; j++, p.dst += k * nr) {
+        p.src = (const char *)a->b_packed + (j * a->k + k0) * nr * size;
+        kernels->pack_b(&p);
+    }
 }
 
 static void pack_panel_task(void *arg, size_t task, size_t worker)
 {
     struct run *r = arg;
     (void)worker;
-    const size_t nr = r->plan.kernels->nr;
-    pack_b(r, task * nr, 0, r->args->k, r->panels + task * nr * r->args->k);
+    const size_t panel = r->plan.kernels->nr * r->args->k;
+    pack_b(r, task, task + 1, 0, r->args->k, r->panels + task * panel);
 }
 
 /* The block's rows of op(a), k in [k0, k0+k), and their sums where asked for. */
@@ -76,21 +76,17 @@ static void pack_a(const struct run *r, const struct block *b, size_t k0, size_t
 {
     const struct sl_gemm_args *a = r->args;
     const struct sl_gemm_kernels *kernels = r->plan.kernels;
-    const size_t mr = kernels->mr, size = element_size(a->type);
-    for (size_t i = b->m0; i < b->m1; i++) {
-        const size_t row = i * mr;
-        const size_t at = a->a_t ? k0 * a->lda + row : row * a->lda + k0;
-        const struct sl_gemm_panel p = {.lanes = least(mr, a->m - row),
-                                        .k = k,
-                                        .src = (const char *)a->a + at * size,
-                                        .ld = a->lda,
-                                        .crossed = !a->a_t,
-                                        .bf16 = a->type == SL_BF16,
-                                        .dst = b->a + (i - b->m0) * mr * k,
-                                        .sum = a->a_sum && b->n0 == 0 ? b->sums + (i - b->m0) * mr
-                                                                      : NULL};
-        kernels->pack_a(&p);
-    }
+    const size_t row = b->m0 * kernels->mr;
+    const size_t at = a->a_t ? k0 * a->lda + row : row * a->lda + k0;
+    const struct sl_gemm_pack p = {.lanes = least(b->m1 * kernels->mr, a->m) - row,
+                                   .k = k,
+                                   .src = (const char *)a->a + at * element_size(a->type),
+                                   .ld = a->lda,
+                                   .crossed = !a->a_t,
+                                   .bf16 = a->type == SL_BF16,
+                                   .dst = b->a,
+                                   .sum = a->a_sum && b->n0 == 0 ? b->sums : NULL};
+    kernels->pack_a(&p);
 }
 
 /* ---- tiles ---- */
@@ -164,50 +160,46 @@ static void do_tile(const struct run *r, const struct block *b, size_t i, size_t
     finish_tile(r, i, j, b->tile);
 }
 
-/* One pass over k for the whole block: B's panel stays in L1 while A's panels stream past. */
+/* One pass over k for the whole block: a panel of A stays in L1 while B's stream past. */
 static void do_pass(const struct run *r, const struct block *b, size_t k0, size_t k, bool first,
                     bool last)
 {
     const struct sl_gemm_args *a = r->args;
     const struct sl_gemm_plan *p = &r->plan;
-    const size_t mr = p->kernels->mr, nr = p->kernels->nr;
+    const size_t mr = p->kernels->mr, nr = p->kernels->nr, a_width = p->kernels->a_width;
+    const float *panels = b->b; /* of column tile n0, then panel_step apart */
+    size_t panel_step = k * nr;
     if (!p->a_direct)
         pack_a(r, b, k0, k);
-    for (size_t j = b->n0; j < b->n1; j++) {
-        struct sl_gemm_tile t = {.k = k};
-        if (p->b == SL_GEMM_B_READY) {
-            t.b = (const float *)a->b_packed + (j * a->k + k0) * nr;
-        } else if (p->b == SL_GEMM_B_ONCE) {
-            t.b = r->panels + (j * a->k + k0) * nr;
-        } else {
-            pack_b(r, j * nr, k0, k, b->b);
-            t.b = b->b;
+    if (p->b == SL_GEMM_B_LOCAL) {
+        pack_b(r, b->n0, b->n1, k0, k, b->b);
+    } else {
+        panels = p->b == SL_GEMM_B_READY ? a->b_packed : r->panels;
+        panels += (b->n0 * a->k + k0) * nr;
+        panel_step = a->k * nr;
+    }
+    for (size_t i = b->m0; i < b->m1; i++) {
+        struct sl_gemm_tile t = {.k = k, .a_row = 1, .a_step = a_width};
+        t.a = b->a + (i - b->m0) * a_width * k;
+        if (p->a_direct) {
+            t.a = (const float *)a->a + i * mr * a->lda + k0;
+            t.a_row = a->lda;
+            t.a_step = 1;
         }
-        for (size_t i = b->m0; i < b->m1; i++) {
-            if (p->a_direct) {
-                t.a = (const float *)a->a + i * mr * a->lda + k0;
-                t.a_row = a->lda;
-                t.a_step = 1;
-            } else {
-                t.a = b->a + (i - b->m0) * mr * k;
-                t.a_row = 1;
-                t.a_step = mr;
-            }
+        for (size_t j = b->n0; j < b->n1; j++) {
+            t.b = panels + (j - b->n0) * panel_step;
             do_tile(r, b, i, j, &t, first, last);
         }
     }
 }
 
-static void store_sums(const struct run *r, const struct block *b)
+/* Sums lie in panels of a_width, of which the first mr count. */
+static void add_sums(const struct run *r, size_t m0, size_t m1, const float *sums)
 {
-    const struct sl_gemm_plan *p = &r->plan;
-    const size_t mr = p->kernels->mr, rows = (b->m1 - b->m0) * mr;
-    if (p->chunks > 1) {
-        memcpy(r->sums + (b->chunk * p->m_tiles + b->m0) * mr, b->sums, rows * sizeof(float));
-        return;
-    }
-    for (size_t i = 0; i < rows && b->m0 * mr + i < r->args->m; i++)
-        r->args->a_sum[b->m0 * mr + i] += b->sums[i];
+    const struct sl_gemm_kernels *kernels = r->plan.kernels;
+    for (size_t i = m0; i < m1; i++, sums += kernels->a_width)
+        for (size_t q = 0; q < least(kernels->mr, r->args->m - i * kernels->mr); q++)
+            r->args->a_sum[i * kernels->mr + q] += sums[q];
 }
 
 static void block_task(void *arg, size_t task, size_t worker)
@@ -227,8 +219,11 @@ static void block_task(void *arg, size_t task, size_t worker)
     b.b = b.a + p->worker_a;
     b.sums = b.b + p->worker_b;
     const bool sums = r->args->a_sum && b.n0 == 0;
+    const size_t a_width = p->kernels->a_width;
+    if (p->chunks > 1)
+        b.sums = r->sums + (b.chunk * p->m_tiles + b.m0) * a_width;
     if (sums)
-        memset(b.sums, 0, p->worker_sums * sizeof(float));
+        memset(b.sums, 0, (b.m1 - b.m0) * a_width * sizeof(float));
     const size_t begin = b.chunk * p->chunk_k;
     const size_t end = least(begin + p->chunk_k, r->args->k);
     for (size_t pass = 0; pass < p->k_passes; pass++) {
@@ -236,8 +231,8 @@ static void block_task(void *arg, size_t task, size_t worker)
         const size_t k = least(p->k_step, end - k0);
         do_pass(r, &b, k0, k, pass == 0, pass + 1 == p->k_passes);
     }
-    if (sums)
-        store_sums(r, &b);
+    if (sums && p->chunks == 1)
+        add_sums(r, b.m0, b.m1, b.sums);
 }
 
 /* Adds the chunks' partial tiles of one row of tiles in order, then finishes each. */
@@ -245,25 +240,20 @@ static void reduce_task(void *arg, size_t task, size_t worker)
 {
     const struct run *r = arg;
     const struct sl_gemm_plan *p = &r->plan;
-    const size_t mr = p->kernels->mr, size = mr * p->kernels->nr;
-    float *tile = sl_cpu_worker_scratch(&r->scratch, worker);
-    for (size_t j = 0; j < p->n_tiles; j++) {
-        memcpy(tile, r->tiles + (task * p->n_tiles + j) * size, size * sizeof *tile);
-        for (size_t c = 1; c < p->chunks; c++) {
-            const float *partial = r->tiles + ((c * p->m_tiles + task) * p->n_tiles + j) * size;
-            for (size_t i = 0; i < size; i++)
-                tile[i] += partial[i];
-        }
-        finish_tile(r, task, j, tile);
-    }
+    const struct sl_gemm_kernels *kernels = p->kernels;
+    const size_t size = kernels->mr * kernels->nr, row = p->n_tiles * size;
+    (void)worker;
+    float *total = r->tiles + task * row;
+    for (size_t c = 1; c < p->chunks; c++)
+        kernels->add(row, total + c * p->m_tiles * row, total);
+    for (size_t j = 0; j < p->n_tiles; j++)
+        finish_tile(r, task, j, total + j * size);
     if (!r->args->a_sum)
         return;
-    for (size_t i = task * mr; i < least((task + 1) * mr, r->args->m); i++) {
-        float sum = r->sums[i];
-        for (size_t c = 1; c < p->chunks; c++)
-            sum += r->sums[c * p->m_tiles * mr + i];
-        r->args->a_sum[i] += sum;
-    }
+    float *sums = r->sums + task * kernels->a_width;
+    for (size_t c = 1; c < p->chunks; c++)
+        kernels->add(kernels->a_width, sums + c * p->m_tiles * kernels->a_width, sums);
+    add_sums(r, task, task + 1, sums);
 }
 
 /* ---- the op ---- */

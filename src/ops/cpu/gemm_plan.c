@@ -7,12 +7,10 @@
 #include "base/checked.h"
 
 enum {
-    ROWS = 112,         /* of a forward block: its A panels and the B panel in use share L2 */
-    ROWS_LONG = 192,    /* of a block with transposed A, which packs both operands itself */
-    COLUMNS_LONG = 384, /* of such a block */
-    TASKS = 24,         /* enough to keep a dozen threads evenly busy */
-    CHUNK_K = 256,      /* the least k that pays for a partial tile's round trip */
-    CHUNK_AREA = 192    /* squares of this side that make a product rich in tiles */
+    ROWS = 112,      /* of a block whose A is read in place: many, so that B stays in cache */
+    TASKS = 24,      /* enough to keep a dozen threads evenly busy */
+    CHUNK_K = 256,   /* the least k that pays for a partial tile's round trip */
+    CHUNK_AREA = 192 /* squares of this side that make a product rich in tiles */
 };
 
 static const size_t least_task = 512 * 1024; /* multiply-adds: a few microseconds */
@@ -42,8 +40,8 @@ static void choose_chunks(const struct sl_gemm_args *a, struct sl_gemm_plan *p)
 static void choose_blocks(const struct sl_gemm_args *a, struct sl_gemm_plan *p)
 {
     const size_t mr = p->kernels->mr, nr = p->kernels->nr;
-    p->block_m = sl_gemm_ceil(a->a_t ? ROWS_LONG : ROWS, mr);
-    p->block_n = a->a_t ? sl_gemm_ceil(COLUMNS_LONG, nr) : p->n_tiles;
+    p->block_m = sl_gemm_ceil(a->a_t ? p->kernels->long_rows : ROWS, mr);
+    p->block_n = sl_gemm_ceil(a->a_t ? p->kernels->long_columns : p->kernels->columns, nr);
     if (p->block_m > p->m_tiles)
         p->block_m = p->m_tiles;
     if (p->block_n > p->n_tiles)
@@ -91,10 +89,10 @@ sl_status sl_gemm_plan_make(const struct sl_gemm_args *a, const struct sl_gemm_k
     const size_t block_tiles = p.block_m * p.block_n * mr * nr;
     p.shared_b = p.b == SL_GEMM_B_ONCE ? panels : 0;
     p.shared_tiles = p.chunks > 1 ? p.chunks * area : 0;
-    p.shared_sums = p.chunks > 1 && a->a_sum ? p.chunks * p.m_tiles * mr : 0;
-    p.worker_sums = a->a_sum ? p.block_m * mr : 0;
-    p.worker_a = p.a_direct ? 0 : p.block_m * mr * p.k_step;
-    p.worker_b = p.b == SL_GEMM_B_LOCAL ? nr * p.k_step : 0;
+    p.shared_sums = p.chunks > 1 && a->a_sum ? p.chunks * p.m_tiles * kernels->a_width : 0;
+    p.worker_sums = a->a_sum && p.chunks == 1 ? p.block_m * kernels->a_width : 0;
+    p.worker_a = p.a_direct ? 0 : p.block_m * kernels->a_width * p.k_step;
+    p.worker_b = p.b == SL_GEMM_B_LOCAL ? p.block_n * nr * p.k_step : 0;
     p.worker_tiles = p.chunks == 1 && p.k_passes > 1 ? block_tiles : 0;
     *plan = p;
     return SL_OK;

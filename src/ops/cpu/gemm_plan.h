@@ -28,7 +28,7 @@ struct sl_gemm_plan {
     enum sl_gemm_b b;
     bool a_direct; /* kernels read A where it lies */
     /* scratch, in floats: shared = panels of B, partial tiles, partial sums of A; worker = one
-     * tile, sums of A, panels of A, one panel of B, the block's partial tiles */
+     * tile, sums of A, the block's panels of A and B, its partial tiles */
     size_t shared_b, shared_tiles, shared_sums;
     size_t worker_sums, worker_a, worker_b, worker_tiles;
 };

@@ -1,6 +1,6 @@
 /*
  * Packing a weight for the matrix product: float master [k, n] or [n, k] -> panels [k, nr] in the
- * type of the activations, zero where the last panel ends.
+ * type of the activations, padded to whole panels.
  */
 #include "base/checked.h"
 #include "kernels/gemm_kernels.h"
@@ -34,13 +34,12 @@ static void pack_task(void *arg, size_t task, size_t worker)
     float piece[STEP * SL_GEMM_NR_MAX];
     for (size_t k0 = 0; k0 < a->k; k0 += STEP) {
         const size_t k = a->k - k0 < STEP ? a->k - k0 : STEP;
-        const struct sl_gemm_panel p = {.lanes = a->n - j0 < nr ? a->n - j0 : nr,
-                                        .k = k,
-                                        .src =
-                                            a->b + (a->b_t ? j0 * a->ldb + k0 : k0 * a->ldb + j0),
-                                        .ld = a->ldb,
-                                        .crossed = a->b_t,
-                                        .dst = a->type == SL_BF16 ? piece : panel + k0 * nr};
+        const struct sl_gemm_pack p = {.lanes = a->n - j0 < nr ? a->n - j0 : nr,
+                                       .k = k,
+                                       .src = a->b + (a->b_t ? j0 * a->ldb + k0 : k0 * a->ldb + j0),
+                                       .ld = a->ldb,
+                                       .crossed = a->b_t,
+                                       .dst = a->type == SL_BF16 ? piece : panel + k0 * nr};
         w->kernels->pack_b(&p);
         if (a->type == SL_BF16)
             w->kernels->narrow(k * nr, piece, narrow + k0 * nr);
