@@ -8,24 +8,36 @@
 #include "base/rng.h"
 #include "config/config.h"
 
+/* Limits of what is decoded or made; bytes of a file, pixels of a side and of an image, and passes
+ * over the data of one JPEG. */
+enum {
+    SL_IMAGE_MAX_FILE = 64 << 20,
+    SL_IMAGE_MAX_SIDE = 65535,
+    SL_IMAGE_MAX_PIXELS = 64 << 20,
+    SL_IMAGE_MAX_SCANS = 500
+};
+
 struct sl_image {
     size_t h, w;
     uint8_t *pixels; /* [h, w, 3], owned */
     size_t capacity; /* bytes, so that a buffer can be reused */
 };
-/* Makes room for h x w; keeps the buffer when it is large enough. */
+/* Makes room for h x w; keeps the buffer when it is large enough. The pixels are unspecified. */
 sl_status sl_image_resize_buffer(struct sl_image *img, size_t h, size_t w);
 void sl_image_free(struct sl_image *img);
 
 /* JPEG or PNG by the first bytes; grey becomes three channels, alpha is dropped, 16 bits become 8.
- * Truncated or damaged files are SL_ERR_DATA; what: name for errors. Caps: 64 Mpx, side 65,535. */
+ * CMYK becomes RGB by the formula in jpeg.c. Truncated or damaged files and files over a limit are
+ * SL_ERR_DATA; what: name for errors. img (zero-initialised or in use) is untouched on failure. */
 sl_status sl_image_decode(const void *bytes, size_t n, const char *what, struct sl_image *img);
 
 /* Encodes for tests and figures. Exclusive creation is not asked for: replaces atomically. */
 sl_status sl_image_write_png(const char *path, const struct sl_image *img);
 
 enum sl_filter { SL_FILTER_BILINEAR, SL_FILTER_BICUBIC }; /* antialiased, bit-equal to Pillow's */
-/* The box (y0, x0, bh, bw) of src, in pixels, resized to h x w. */
+/* The box (y0, x0, bh, bw) of src, in pixels, resized to h x w. As in Pillow, pixels outside the
+ * box but inside src weigh in at its border. dst is another image than src; its buffer also holds
+ * the tables and the rows between the two passes, so that a reused dst costs no allocation. */
 sl_status sl_image_resize(const struct sl_image *src, double y0, double x0, double bh, double bw,
                           size_t h, size_t w, enum sl_filter filter, struct sl_image *dst);
 
@@ -36,8 +48,11 @@ struct sl_pipeline; /* a compiled list of ops */
 sl_status sl_pipeline_create(const struct sl_pipeline_config *config, size_t out_h, size_t out_w,
                              struct sl_pipeline **pipeline);
 void sl_pipeline_free(struct sl_pipeline **pipeline);
-/* Runs on one image; random ops draw from rng only. dst [out_h, out_w, 3]. work: reusable buffers,
- * zero-initialised [2] by the caller, one pair per thread. */
+/* Every op with its arguments and meaning, for --help. *text is freed by the caller (sl_free). */
+sl_status sl_pipeline_help(char **text);
+/* Runs on one image; random ops draw from rng only. SL_ERR_DATA where the image does not fit. dst
+ * [out_h, out_w, 3]. work: reusable buffers, zero-initialised [2] by the caller, one pair per
+ * thread. */
 sl_status sl_pipeline_run(const struct sl_pipeline *pipeline, const struct sl_image *src,
                           sl_rng *rng, struct sl_image work[2], uint8_t *dst);
 
