@@ -1,0 +1,284 @@
+/*
+ * Antialiased resizing, bit-equal to Pillow's Image.resize on 8-bit RGB: per axis a table of
+ * weights, where the filter is stretched by the scale when it shrinks; weights in fixed point with
+ * 22 bits; a horizontal pass over the rows that are needed, rounded to 8 bits, then a vertical
+ * pass.
+ *
+ * All scratch memory (weights, the rows between the passes) lies behind the pixels in dst's buffer.
+ */
+#include "image/resize.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/checked.h"
+#include "image/decode.h"
+
+/* 8 bits of pixel and 2 bits of head room for the negative lobes of bicubic, in 32. */
+enum { PRECISION_BITS = 32 - 8 - 2, HALF = 1 << (PRECISION_BITS - 1) };
+
+/* ---- filters ---- */
+
+static double bilinear(double x)
+{
+    x = fabs(x);
+    return x < 1.0 ? 1.0 - x : 0.0;
+}
+
+/* Keys' cubic with a = -1/2. */
+static double bicubic(double x)
+{
+    const double a = -0.5;
+    x = fabs(x);
+    if (x < 1.0)
+        return ((a + 2.0) * x - (a + 3.0)) * x * x + 1;
+    if (x < 2.0)
+        return (((x - 5) * x + 8) * x - 4) * a;
+    return 0.0;
+}
+
+static const struct filter {
+    double (*weight)(double x);
+    double support; /* weight is 0 beyond */
+} filters[] = {
+    [SL_FILTER_BILINEAR] = {bilinear, 1.0},
+    [SL_FILTER_BICUBIC] = {bicubic, 2.0},
+};
+
+/* ---- weights of one axis ---- */
+
+struct axis {
+    size_t in, out;
+    float begin, end; /* of the box */
+    bool needed;      /* false: the axis is copied */
+    double scale, support;
+    size_t taps;      /* room per output */
+    int32_t *weights; /* [out, taps] */
+    int32_t *first;   /* [out] first input of each output */
+    int32_t *count;   /* [out] inputs used */
+    double *exact;    /* [taps] scratch */
+};
+
+static void axis_init(struct axis *a, size_t in, size_t out, double begin, double size,
+                      const struct filter *filter)
+{
+    *a = (struct axis){.in = in, .out = out, .begin = (float)begin, .end = (float)(begin + size)};
+    a->needed = out != in || a->begin != 0.0f || a->end != (float)out;
+    a->scale = (double)(a->end - a->begin) / (double)out;
+    a->support = filter->support * (a->scale < 1.0 ? 1.0 : a->scale);
+    a->taps = (size_t)ceil(a->support) * 2 + 1;
+}
+
+static void axis_fill(struct axis *a, const struct filter *filter)
+{
+    const double step = 1.0 / (a->scale < 1.0 ? 1.0 : a->scale);
+    for (size_t i = 0; i < a->out; i++) {
+        const double center = a->begin + ((double)i + 0.5) * a->scale;
+        int32_t begin = (int32_t)(center - a->support + 0.5);
+        int32_t end = (int32_t)(center + a->support + 0.5);
+        if (begin < 0)
+            begin = 0;
+        if (end > (int32_t)a->in)
+            end = (int32_t)a->in;
+        double sum = 0.0;
+        for (int32_t t = 0; t < end - begin; t++) {
+            a->exact[t] = filter->weight((t + begin - center + 0.5) * step);
+            sum += a->exact[t];
+        }
+        for (int32_t t = 0; t < end - begin; t++) {
+            const double weight = sum != 0.0 ? a->exact[t] / sum : a->exact[t];
+            const double fixed = weight * (1 << PRECISION_BITS);
+            a->weights[i * a->taps + (size_t)t] = (int32_t)(fixed < 0 ? fixed - 0.5 : fixed + 0.5);
+        }
+        a->first[i] = begin;
+        a->count[i] = end - begin;
+    }
+}
+
+/* ---- scratch behind the pixels ---- */
+
+/* Takes count * size bytes at *at, 64-byte aligned; false when the sum overflows. */
+static bool carve(size_t *at, size_t count, size_t size, size_t *offset)
+{
+    size_t bytes, start, end;
+    if (!sl_size_align(*at, 64, &start) || !sl_size_mul(count, size, &bytes) ||
+        !sl_size_add(start, bytes, &end))
+        return false;
+    *offset = start;
+    *at = end;
+    return true;
+}
+
+struct layout {
+    size_t total, rows;
+    size_t weights[2], first[2], count[2], exact[2];
+};
+
+static bool layout_fill(struct layout *l, const struct axis axes[2], size_t rows)
+{
+    size_t pixels;
+    l->total = axes[0].out * axes[1].out * 3; /* within the limits of an image: checked before */
+    if (!sl_size_mul(rows, axes[1].out * 3, &pixels) || !carve(&l->total, pixels, 1, &l->rows))
+        return false;
+    for (int i = 0; i < 2; i++) {
+        size_t n;
+        const struct axis *a = &axes[i];
+        if (!sl_size_mul(a->out, a->taps, &n) || !carve(&l->total, n, 4, &l->weights[i]) ||
+            !carve(&l->total, a->out, 4, &l->first[i]) ||
+            !carve(&l->total, a->out, 4, &l->count[i]) ||
+            !carve(&l->total, a->taps, sizeof(double), &l->exact[i]))
+            return false;
+    }
+    return true;
+}
+
+static void axis_bind(struct axis *a, uint8_t *buffer, const struct layout *l, int i)
+{
+    a->weights = (int32_t *)(void *)(buffer + l->weights[i]);
+    a->first = (int32_t *)(void *)(buffer + l->first[i]);
+    a->count = (int32_t *)(void *)(buffer + l->count[i]);
+    a->exact = (double *)(void *)(buffer + l->exact[i]);
+}
+
+/* ---- passes ---- */
+
+static inline uint8_t to_pixel(int32_t sum)
+{
+    const int32_t v = sum >> PRECISION_BITS;
+    return (uint8_t)(v < 0 ? 0 : v > 255 ? 255 : v);
+}
+
+static void resize_row(const uint8_t *src, const struct axis *a, uint8_t *dst)
+{
+    for (size_t i = 0; i < a->out; i++) {
+        const int32_t *weights = a->weights + i * a->taps;
+        const uint8_t *p = src + 3 * (size_t)a->first[i];
+        int32_t red = HALF, green = HALF, blue = HALF;
+        for (int32_t t = 0; t < a->count[i]; t++, p += 3) {
+            red += p[0] * weights[t];
+            green += p[1] * weights[t];
+            blue += p[2] * weights[t];
+        }
+        dst[3 * i] = to_pixel(red);
+        dst[3 * i + 1] = to_pixel(green);
+        dst[3 * i + 2] = to_pixel(blue);
+    }
+}
+
+enum { CHUNK = 32 }; /* bytes of a row whose sums stay in registers */
+
+/* n <= CHUNK columns of output row i; a constant n lets the compiler vectorise. */
+static inline void resize_columns(const uint8_t *src, size_t stride, const struct axis *a, size_t i,
+                                  size_t n, uint8_t *dst)
+{
+    int32_t sums[CHUNK];
+    for (size_t x = 0; x < n; x++)
+        sums[x] = HALF;
+    const int32_t *weights = a->weights + i * a->taps;
+    for (int32_t t = 0; t < a->count[i]; t++, src += stride)
+        for (size_t x = 0; x < n; x++)
+            sums[x] += src[x] * weights[t];
+    for (size_t x = 0; x < n; x++)
+        dst[x] = to_pixel(sums[x]);
+}
+
+/* rows: input row `skipped` and on. */
+static void resize_rows(const uint8_t *rows, size_t stride, size_t skipped, size_t row_bytes,
+                        const struct axis *a, uint8_t *dst)
+{
+    for (size_t i = 0; i < a->out; i++) {
+        const uint8_t *src = rows + ((size_t)a->first[i] - skipped) * stride;
+        size_t x = 0;
+        for (; x + CHUNK <= row_bytes; x += CHUNK)
+            resize_columns(src + x, stride, a, i, CHUNK, dst + x);
+        if (x < row_bytes)
+            resize_columns(src + x, stride, a, i, row_bytes - x, dst + x);
+        dst += row_bytes;
+    }
+}
+
+static void copy_rows(const struct sl_view *src, uint8_t *dst)
+{
+    for (size_t y = 0; y < src->h; y++)
+        memcpy(dst + y * src->w * 3, src->pixels + y * src->stride, src->w * 3);
+}
+
+/* axes: vertical, horizontal. buffer: dst's pixels with the scratch behind. */
+static void run_passes(const struct sl_view *src, const struct axis axes[2], size_t first,
+                       size_t rows, uint8_t *buffer, uint8_t *between)
+{
+    const struct axis *down = &axes[0], *across = &axes[1];
+    if (!across->needed && !down->needed) {
+        copy_rows(src, buffer);
+        return;
+    }
+    if (!across->needed) {
+        resize_rows(src->pixels, src->stride, 0, src->w * 3, down, buffer);
+        return;
+    }
+    uint8_t *target = down->needed ? between : buffer;
+    const size_t row_bytes = across->out * 3;
+    for (size_t y = 0; y < rows; y++)
+        resize_row(src->pixels + (first + y) * src->stride, across, target + y * row_bytes);
+    if (down->needed)
+        resize_rows(between, row_bytes, first, row_bytes, down, buffer);
+}
+
+/* ---- entry ---- */
+
+static sl_status check_box(const struct sl_view *src, const struct sl_box *box)
+{
+    const bool inside = box->y >= 0 && box->x >= 0 && box->h > 0 && box->w > 0 &&
+                        box->y + box->h <= (double)src->h && box->x + box->w <= (double)src->w;
+    if (!inside)
+        SL_FAIL(SL_ERR_ARGUMENT,
+                "resize: the box at row %g, column %g of %g x %g pixels is empty or leaves the "
+                "image of %zu x %zu",
+                box->y, box->x, box->h, box->w, src->h, src->w);
+    return SL_OK;
+}
+
+sl_status sl_view_resize(const struct sl_view *src, const struct sl_box *box, size_t h, size_t w,
+                         enum sl_filter filter, struct sl_image *dst)
+{
+    SL_TRY(check_box(src, box));
+    SL_TRY(sl_image_check_size("resize", h, w));
+    const struct filter *f = &filters[filter];
+    struct axis axes[2];
+    axis_init(&axes[0], src->h, h, box->y, box->h, f);
+    axis_init(&axes[1], src->w, w, box->x, box->w, f);
+
+    /* The rows that the vertical pass reads: the outermost windows are those of the first and the
+     * last output. A bound is enough for the memory; the exact rows follow from the table. */
+    struct layout l = {0};
+    const size_t spare = axes[0].taps;
+    const size_t bound =
+        (size_t)ceil(box->h) + 2 * spare < src->h ? (size_t)ceil(box->h) + 2 * spare : src->h;
+    if (!layout_fill(&l, axes, bound))
+        SL_FAIL(SL_ERR_MEMORY, "resize: %zu x %zu pixels need more memory than can be addressed", h,
+                w);
+    SL_TRY(sl_image_reserve(dst, l.total));
+    for (int i = 0; i < 2; i++) {
+        axis_bind(&axes[i], dst->pixels, &l, i);
+        axis_fill(&axes[i], f);
+    }
+    const size_t first = (size_t)axes[0].first[0];
+    const size_t last = (size_t)(axes[0].first[h - 1] + axes[0].count[h - 1]);
+    run_passes(src, axes, first, last - first, dst->pixels, dst->pixels + l.rows);
+    dst->h = h;
+    dst->w = w;
+    return SL_OK;
+}
+
+struct sl_view sl_image_view(const struct sl_image *img, size_t y, size_t x, size_t h, size_t w)
+{
+    return (struct sl_view){img->pixels + (y * img->w + x) * 3, img->w * 3, h, w};
+}
+
+sl_status sl_image_resize(const struct sl_image *src, double y0, double x0, double bh, double bw,
+                          size_t h, size_t w, enum sl_filter filter, struct sl_image *dst)
+{
+    const struct sl_view view = sl_image_view(src, 0, 0, src->h, src->w);
+    const struct sl_box box = {y0, x0, bh, bw};
+    return sl_view_resize(&view, &box, h, w, filter, dst);
+}
