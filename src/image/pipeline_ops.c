@@ -1,0 +1,233 @@
+/*
+ * The ops of input pipelines: a table, and one function each. A random op draws from the rng it is
+ * given and from nothing else, so that the result depends on the address of the draw alone.
+ */
+#include "image/pipeline.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "image/resize.h"
+
+static sl_status resize_whole(const struct sl_image *in, size_t h, size_t w, enum sl_filter filter,
+                              struct sl_image *out)
+{
+    return sl_image_resize(in, 0, 0, (double)in->h, (double)in->w, h, w, filter, out);
+}
+
+static sl_status run_resize(const struct sl_op_args *args, const struct sl_image *in, sl_rng *rng,
+                            struct sl_image *out)
+{
+    (void)rng;
+    return resize_whole(in, args->h, args->w, args->filter, out);
+}
+
+static sl_status run_resize_small(const struct sl_op_args *args, const struct sl_image *in,
+                                  sl_rng *rng, struct sl_image *out)
+{
+    (void)rng;
+    const double shorter = (double)(in->h < in->w ? in->h : in->w);
+    const double factor = (double)args->pixels / shorter;
+    const size_t h = (size_t)rint((double)in->h * factor);
+    const size_t w = (size_t)rint((double)in->w * factor);
+    return resize_whole(in, h, w, args->filter, out);
+}
+
+static sl_status copy_crop(const struct sl_image *in, size_t y, size_t x, size_t h, size_t w,
+                           struct sl_image *out)
+{
+    SL_TRY(sl_image_resize_buffer(out, h, w));
+    const struct sl_view view = sl_image_view(in, y, x, h, w);
+    for (size_t row = 0; row < h; row++)
+        memcpy(out->pixels + row * w * 3, view.pixels + row * view.stride, w * 3);
+    return SL_OK;
+}
+
+static sl_status run_central_crop(const struct sl_op_args *args, const struct sl_image *in,
+                                  sl_rng *rng, struct sl_image *out)
+{
+    (void)rng;
+    if (in->h < args->h || in->w < args->w)
+        SL_FAIL(SL_ERR_DATA,
+                "central_crop(%zux%zu) on an image of %zu x %zu pixels: put a resize before it",
+                args->h, args->w, in->h, in->w);
+    return copy_crop(in, (in->h - args->h) / 2, (in->w - args->w) / 2, args->h, args->w, out);
+}
+
+/* ---- random_resized_crop ---- */
+
+struct rectangle {
+    size_t y, x, h, w;
+};
+
+enum { CROP_TRIES = 10 };
+#define MIN_ASPECT (3.0 / 4.0)
+#define MAX_ASPECT (4.0 / 3.0)
+
+static double uniform_between(sl_rng *rng, double low, double high)
+{
+    return low + (high - low) * sl_rng_uniform(rng);
+}
+
+/* One try: area uniform, aspect w/h log-uniform, then the place; false if it does not fit. */
+static bool draw_crop(const struct sl_image *in, sl_rng *rng, double min_area, double max_area,
+                      struct rectangle *r)
+{
+    const double whole = (double)in->h * (double)in->w;
+    const double area = whole * uniform_between(rng, min_area, max_area);
+    const double aspect = exp(uniform_between(rng, log(MIN_ASPECT), log(MAX_ASPECT)));
+    const double w = rint(sqrt(area * aspect)), h = rint(sqrt(area / aspect));
+    if (w < 1 || h < 1 || w > (double)in->w || h > (double)in->h)
+        return false;
+    r->h = (size_t)h;
+    r->w = (size_t)w;
+    r->y = (size_t)sl_rng_below(rng, in->h - r->h + 1);
+    r->x = (size_t)sl_rng_below(rng, in->w - r->w + 1);
+    return true;
+}
+
+/* The largest central rectangle whose aspect is allowed. */
+static struct rectangle central_rectangle(const struct sl_image *in)
+{
+    const double h = (double)in->h, w = (double)in->w, aspect = w / h;
+    struct rectangle r = {.h = in->h, .w = in->w};
+    if (aspect < MIN_ASPECT)
+        r.h = (size_t)rint(w / MIN_ASPECT);
+    else if (aspect > MAX_ASPECT)
+        r.w = (size_t)rint(h * MAX_ASPECT);
+    r.y = (in->h - r.h) / 2;
+    r.x = (in->w - r.w) / 2;
+    return r;
+}
+
+/* torchvision's RandomResizedCrop: the crop is resized by itself, pixels outside it have no say. */
+static sl_status run_random_resized_crop(const struct sl_op_args *args, const struct sl_image *in,
+                                         sl_rng *rng, struct sl_image *out)
+{
+    struct rectangle r = {0};
+    bool found = false;
+    for (int i = 0; i < CROP_TRIES && !found; i++)
+        found = draw_crop(in, rng, args->real[0], args->real[1], &r);
+    if (!found)
+        r = central_rectangle(in);
+    const struct sl_view view = sl_image_view(in, r.y, r.x, r.h, r.w);
+    const struct sl_box whole = {0, 0, (double)r.h, (double)r.w};
+    return sl_view_resize(&view, &whole, args->h, args->w, args->filter, out);
+}
+
+static sl_status check_areas(const struct sl_op_args *args)
+{
+    if (args->real[0] > args->real[1])
+        SL_FAIL(SL_ERR_CONFIG, "min_area %g is larger than max_area %g", args->real[0],
+                args->real[1]);
+    return SL_OK;
+}
+
+/* ---- pad_crop, flip_lr ---- */
+
+static sl_status run_pad_crop(const struct sl_op_args *args, const struct sl_image *in, sl_rng *rng,
+                              struct sl_image *out)
+{
+    const size_t pad = args->pixels, h = in->h, w = in->w;
+    SL_TRY(sl_image_resize_buffer(out, h, w));
+    /* The crop's place in the padded image; row y of the crop is row y + top - pad of the input. */
+    const size_t top = (size_t)sl_rng_below(rng, 2 * pad + 1);
+    const size_t left = (size_t)sl_rng_below(rng, 2 * pad + 1);
+    const size_t from = left > pad ? left - pad : 0, to = left < pad ? pad - left : 0;
+    const size_t n = w > from + to ? w - from - to : 0;
+    memset(out->pixels, 0, h * w * 3);
+    for (size_t y = 0; y < h && n > 0; y++) {
+        if (y + top < pad || y + top - pad >= h)
+            continue;
+        memcpy(out->pixels + (y * w + to) * 3, in->pixels + ((y + top - pad) * w + from) * 3,
+               n * 3);
+    }
+    return SL_OK;
+}
+
+static sl_status run_flip_lr(const struct sl_op_args *args, const struct sl_image *in, sl_rng *rng,
+                             struct sl_image *out)
+{
+    (void)args;
+    const size_t h = in->h, w = in->w;
+    SL_TRY(sl_image_resize_buffer(out, h, w));
+    if (sl_rng_u32(rng) >> 31 == 0) {
+        memcpy(out->pixels, in->pixels, h * w * 3);
+        return SL_OK;
+    }
+    for (size_t y = 0; y < h; y++) {
+        const uint8_t *src = in->pixels + y * w * 3;
+        uint8_t *dst = out->pixels + (y + 1) * w * 3;
+        for (size_t x = 0; x < w; x++, src += 3) {
+            dst -= 3;
+            dst[0] = src[0];
+            dst[1] = src[1];
+            dst[2] = src[2];
+        }
+    }
+    return SL_OK;
+}
+
+/* ---- the table ---- */
+
+#define SIZE_PARAM                                                                                 \
+    {                                                                                              \
+        .name = "size", .kind = SL_PARAM_SIZE, .min = 1, .max = SL_IMAGE_MAX_SIDE                  \
+    }
+#define FILTER_PARAM                                                                               \
+    {                                                                                              \
+        .name = "filter", .kind = SL_PARAM_FILTER, .optional = true                                \
+    }
+
+const struct sl_op sl_ops[SL_N_OPS] = {
+    {"resize",
+     {SIZE_PARAM, FILTER_PARAM},
+     SL_OP_SIZE_SET,
+     NULL,
+     run_resize,
+     "resizes the whole image, aspect not kept"},
+    {"resize_small",
+     {{.name = "side", .kind = SL_PARAM_PIXELS, .min = 1, .max = SL_IMAGE_MAX_SIDE}, FILTER_PARAM},
+     SL_OP_SIZE_VARIES,
+     NULL,
+     run_resize_small,
+     "resizes so that the shorter side has this many pixels, aspect kept"},
+    {"central_crop",
+     {SIZE_PARAM},
+     SL_OP_SIZE_CROPPED,
+     NULL,
+     run_central_crop,
+     "cuts out the middle; the image must not be smaller"},
+    {"random_resized_crop",
+     {SIZE_PARAM,
+      {.name = "min_area",
+       .kind = SL_PARAM_REAL,
+       .optional = true,
+       .min = 1e-6,
+       .max = 1,
+       .value = 0.08},
+      {.name = "max_area",
+       .kind = SL_PARAM_REAL,
+       .optional = true,
+       .min = 1e-6,
+       .max = 1,
+       .value = 1},
+      FILTER_PARAM},
+     SL_OP_SIZE_SET,
+     check_areas,
+     run_random_resized_crop,
+     "resizes a random part: its share of the area between min_area and max_area, width over "
+     "height between 3/4 and 4/3"},
+    {"pad_crop",
+     {{.name = "pad", .kind = SL_PARAM_PIXELS, .min = 1, .max = 1024}},
+     SL_OP_SIZE_KEPT,
+     NULL,
+     run_pad_crop,
+     "pads all sides with black, then cuts out the old size at a random place"},
+    {"flip_lr",
+     {{.name = NULL}},
+     SL_OP_SIZE_KEPT,
+     NULL,
+     run_flip_lr,
+     "mirrors left and right, every other time at random"},
+};
