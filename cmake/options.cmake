@@ -29,3 +29,8 @@ if(SOFTLESS_SANITIZE)
         -fsanitize=${SOFTLESS_SANITIZE} -fno-sanitize-recover=all)
     target_link_options(softless_flags INTERFACE -fsanitize=${SOFTLESS_SANITIZE})
 endif()
+if(SOFTLESS_FUZZ) # clang only: the library is instrumented, the targets add the driver
+    target_compile_options(softless_flags INTERFACE
+        -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all)
+    target_link_options(softless_flags INTERFACE -fsanitize=address,undefined)
+endif()

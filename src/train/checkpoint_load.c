@@ -193,13 +193,13 @@ static sl_status newest(const char *root, const uint64_t *steps, size_t n, bool 
 
 /* ---- guard ---- */
 
+/* The text was written resolved, so nothing is derived again. */
 static sl_status parse_config(const char *yaml, const char *dir, struct sl_config *config)
 {
     sl_status st;
     struct sl_recipe recipe;
     SL_TRY_FREE(sl_recipe_init(&recipe));
     SL_TRY_FREE(sl_recipe_parse(&recipe, dir, yaml, strlen(yaml)));
-    SL_TRY_FREE(sl_config_resolve(&recipe.config));
     *config = recipe.config;
 fail:
     sl_recipe_clear(&recipe);
