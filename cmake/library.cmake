@@ -65,7 +65,7 @@ if(NOT SOFTLESS_SANITIZE)
     install(EXPORT softlessTargets NAMESPACE softless::
         DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/softless)
     configure_file(cmake/softlessConfig.cmake.in softlessConfig.cmake @ONLY)
-    set(SOFTLESS_LIBS_PRIVATE "${DNNL_LIBRARY} ${OpenMP_C_FLAGS} -lpthread -lm")
+    set(SOFTLESS_LIBS_PRIVATE "-lpthread -lm")
     configure_file(cmake/softless.pc.in softless.pc @ONLY)
     install(FILES ${CMAKE_BINARY_DIR}/softlessConfig.cmake
         DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/softless)

@@ -12,8 +12,6 @@ set(CMAKE_C_FLAGS_RELEASE "-O2 -g")
 
 option(SOFTLESS_TESTS "Build the tests" ON)
 option(SOFTLESS_WERROR "Treat warnings as errors" OFF)
-option(SOFTLESS_OPENMP "Use OpenMP threads" ON)
-option(SOFTLESS_ONEDNN "Use oneDNN for matrix products" ON)
 option(SOFTLESS_FUZZ "Build the libFuzzer targets (clang)" OFF)
 set(SOFTLESS_SANITIZE "" CACHE STRING "Sanitizers, e.g. address,undefined")
 

@@ -9,7 +9,6 @@ build gcc                      C compiler
 build cmake                    build system
 build ninja-build              build tool
 build pkg-config               finds libraries
-build libdnnl-dev              oneDNN: bf16 matrix products
 build libjansson-dev           JSON: weight headers, manifests
 build libyaml-dev              YAML: recipes
 build libxxhash-dev            XXH3: digests of checkpoints and data

@@ -26,17 +26,6 @@ int sl_abi_version(void)
 #else
 #define COMPILER_TEXT "gcc " __VERSION__
 #endif
-#ifdef _OPENMP
-#define THREADS_TEXT "OpenMP " TEXT(_OPENMP)
-#else
-#define THREADS_TEXT "none (one thread)"
-#endif
-#ifdef SOFTLESS_HAVE_ONEDNN
-#define ONEDNN_TEXT ", oneDNN"
-#else
-#define ONEDNN_TEXT ""
-#endif
-
 const char *sl_build_info(void)
 {
     static _Thread_local char text[512];
@@ -44,12 +33,11 @@ const char *sl_build_info(void)
     const bool chosen = sl_isa_choose(NULL, &isa) == SL_OK;
     snprintf(text, sizeof text,
              "softless %s, interface %d\n"
-             "libraries: %s%s\n"
+             "libraries: %s\n"
              "compiler: %s\n"
-             "threads: %s\n"
              "kernels: %s (this CPU: %s%s)\n",
-             sl_version(), sl_abi_version(), SOFTLESS_LIBRARIES, ONEDNN_TEXT, COMPILER_TEXT,
-             THREADS_TEXT, chosen ? sl_isa_name(isa) : "SOFTLESS_ISA is not usable here",
+             sl_version(), sl_abi_version(), SOFTLESS_LIBRARIES, COMPILER_TEXT,
+             chosen ? sl_isa_name(isa) : "SOFTLESS_ISA is not usable here",
              sl_isa_name(sl_isa_native()), sl_cpu_has_avx512_bf16() ? ", AVX512-BF16" : "");
     return text;
 }

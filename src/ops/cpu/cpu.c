@@ -62,6 +62,7 @@ sl_status sl_cpu_scratch_get(struct sl_device *dev, size_t shared_bytes, size_t 
 static void cpu_close(struct sl_device *dev)
 {
     sl_cpu_gemm_close(dev);
+    sl_threads_release();
     sl_free(dev->state);
 }
 
@@ -117,7 +118,12 @@ sl_status sl_cpu_open(int threads, const char *isa, struct sl_device **dev)
     d->threads = threads > 0 ? threads : threads_from_environment();
     d->isa = sl_isa_name(level);
     d->state = cpu;
-    SL_TRY_FREE(sl_cpu_gemm_open(d));
+    SL_TRY_FREE(sl_threads_acquire(d->threads));
+    st = sl_cpu_gemm_open(d);
+    if (st != SL_OK) {
+        sl_threads_release();
+        goto fail;
+    }
     *dev = d;
     return SL_OK;
 fail:
