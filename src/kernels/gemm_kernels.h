@@ -30,6 +30,8 @@ struct sl_gemm_tile {
     size_t addend_ld;
     float *out; /* [rows, nr], rows out_ld apart, may be start */
     size_t out_ld;
+    const char *ahead; /* one cache line per k is prefetched from here, ahead_step bytes apart */
+    size_t ahead_step;
 };
 
 /* Panels one after another, each [k, width]: panel t holds `step` lanes of op(src) from t*step on,
@@ -41,7 +43,8 @@ struct sl_gemm_pack {
     const void *src; /* crossed: [lanes, k], rows ld apart; else [k, lanes], rows ld apart */
     size_t ld;
     bool crossed, bf16;
-    float *dst; /* [ceil(lanes / step)][k, width] */
+    float *dst; /* [ceil(lanes / step)][k, width], panels `panel` floats apart */
+    size_t panel;
     float *sum; /* [ceil(lanes / step)][width] += sum over k; or NULL */
 };
 

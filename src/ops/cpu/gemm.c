@@ -40,13 +40,14 @@ static size_t element_size(sl_dtype type)
 
 /* ---- packing ---- */
 
-/* Panels [j0, j1) of op(b), k in [k0, k0+k). */
-static void pack_b(const struct run *r, size_t j0, size_t j1, size_t k0, size_t k, float *dst)
+/* Panels [j0, j1) of op(b), k in [k0, k0+k), to `panel` floats apart. */
+static void pack_b(const struct run *r, size_t j0, size_t j1, size_t k0, size_t k, float *dst,
+                   size_t panel)
 {
     const struct sl_gemm_args *a = r->args;
     const struct sl_gemm_kernels *kernels = r->plan.kernels;
     const size_t nr = kernels->nr, size = element_size(a->type);
-    struct sl_gemm_pack p = {.k = k, .bf16 = a->type == SL_BF16, .dst = dst};
+    struct sl_gemm_pack p = {.k = k, .bf16 = a->type == SL_BF16, .dst = dst, .panel = panel};
     if (!a->b_packed) {
         const size_t at = a->b_t ? j0 * nr * a->ldb + k0 : k0 * a->ldb + j0 * nr;
         p.lanes = least(j1 * nr, a->n) - j0 * nr;
@@ -57,7 +58,7 @@ static void pack_b(const struct run *r, size_t j0, size_t j1, size_t k0, size_t 
         return;
     }
     p.lanes = p.ld = nr;
-    for (size_t j = j0; j < j1; j++, p.dst += k * nr) {
+    for (size_t j = j0; j < j1; j++, p.dst += panel) {
         p.src = (const char *)a->b_packed + (j * a->k + k0) * nr * size;
         kernels->pack_b(&p);
     }
@@ -68,7 +69,7 @@ static void pack_panel_task(void *arg, size_t task, size_t worker)
     struct run *r = arg;
     (void)worker;
     const size_t panel = r->plan.kernels->nr * r->args->k;
-    pack_b(r, task, task + 1, 0, r->args->k, r->panels + task * panel);
+    pack_b(r, task, task + 1, 0, r->args->k, r->panels + task * panel, panel);
 }
 
 /* The block's rows of op(a), k in [k0, k0+k), and their sums where asked for. */
@@ -85,6 +86,7 @@ static void pack_a(const struct run *r, const struct block *b, size_t k0, size_t
                                    .crossed = !a->a_t,
                                    .bf16 = a->type == SL_BF16,
                                    .dst = b->a,
+                                   .panel = r->plan.a_panel,
                                    .sum = a->a_sum && b->n0 == 0 ? b->sums : NULL};
     kernels->pack_a(&p);
 }
@@ -160,6 +162,32 @@ static void do_tile(const struct run *r, const struct block *b, size_t i, size_t
     finish_tile(r, i, j, b->tile);
 }
 
+/* Lets the block's `tile`-th tile prefetch one column of cache lines of what the next pass, from k
+ * on, will pack; without such, B's panel a little ahead of its use. */
+static void look_ahead(const struct run *r, const struct block *b, size_t tile, size_t k,
+                       struct sl_gemm_tile *t)
+{
+    enum { LINE = 64, DISTANCE = 1024 };
+    const struct sl_gemm_args *a = r->args;
+    const struct sl_gemm_kernels *kernels = r->plan.kernels;
+    const size_t size = element_size(a->type);
+    const size_t row = b->m0 * kernels->mr, column = b->n0 * kernels->nr;
+    const size_t a_bytes = (least(b->m1 * kernels->mr, a->m) - row) * size;
+    const size_t b_bytes = (least(b->n1 * kernels->nr, a->n) - column) * size;
+    const size_t a_lines = a_bytes / LINE + 1, b_lines = b_bytes / LINE + 1;
+    t->ahead = (const char *)t->b + DISTANCE;
+    t->ahead_step = kernels->nr * sizeof(float);
+    if (!a->a_t || k >= (b->chunk + 1) * r->plan.chunk_k || k >= a->k)
+        return;
+    if (tile < a_lines) {
+        t->ahead = (const char *)a->a + (k * a->lda + row) * size + tile * LINE;
+        t->ahead_step = a->lda * size;
+    } else if (tile - a_lines < b_lines && !a->b_t && !a->b_packed) {
+        t->ahead = (const char *)a->b + (k * a->ldb + column) * size + (tile - a_lines) * LINE;
+        t->ahead_step = a->ldb * size;
+    }
+}
+
 /* One pass over k for the whole block: a panel of A stays in L1 while B's stream past. */
 static void do_pass(const struct run *r, const struct block *b, size_t k0, size_t k, bool first,
                     bool last)
@@ -168,11 +196,11 @@ static void do_pass(const struct run *r, const struct block *b, size_t k0, size_
     const struct sl_gemm_plan *p = &r->plan;
     const size_t mr = p->kernels->mr, nr = p->kernels->nr, a_width = p->kernels->a_width;
     const float *panels = b->b; /* of column tile n0, then panel_step apart */
-    size_t panel_step = k * nr;
+    size_t panel_step = p->b_panel;
     if (!p->a_direct)
         pack_a(r, b, k0, k);
     if (p->b == SL_GEMM_B_LOCAL) {
-        pack_b(r, b->n0, b->n1, k0, k, b->b);
+        pack_b(r, b->n0, b->n1, k0, k, b->b, p->b_panel);
     } else {
         panels = p->b == SL_GEMM_B_READY ? a->b_packed : r->panels;
         panels += (b->n0 * a->k + k0) * nr;
@@ -180,7 +208,7 @@ static void do_pass(const struct run *r, const struct block *b, size_t k0, size_
     }
     for (size_t i = b->m0; i < b->m1; i++) {
         struct sl_gemm_tile t = {.k = k, .a_row = 1, .a_step = a_width};
-        t.a = b->a + (i - b->m0) * a_width * k;
+        t.a = b->a + (i - b->m0) * p->a_panel;
         if (p->a_direct) {
             t.a = (const float *)a->a + i * mr * a->lda + k0;
             t.a_row = a->lda;
@@ -188,6 +216,7 @@ static void do_pass(const struct run *r, const struct block *b, size_t k0, size_
         }
         for (size_t j = b->n0; j < b->n1; j++) {
             t.b = panels + (j - b->n0) * panel_step;
+            look_ahead(r, b, (i - b->m0) * (b->n1 - b->n0) + j - b->n0, k0 + k, &t);
             do_tile(r, b, i, j, &t, first, last);
         }
     }

@@ -7,10 +7,11 @@
 #include "base/checked.h"
 
 enum {
-    ROWS = 112,      /* of a block whose A is read in place: many, so that B stays in cache */
-    TASKS = 24,      /* enough to keep a dozen threads evenly busy */
-    CHUNK_K = 256,   /* the least k that pays for a partial tile's round trip */
-    CHUNK_AREA = 192 /* squares of this side that make a product rich in tiles */
+    ROWS = 112,       /* of a block whose A is read in place: many, so that B stays in cache */
+    TASKS = 24,       /* enough to keep a dozen threads evenly busy */
+    CHUNK_K = 256,    /* the least k that pays for a partial tile's round trip */
+    CHUNK_AREA = 192, /* squares of this side that make a product rich in tiles */
+    PANEL_GAP = 16    /* floats between panels: at multiples of 4 KB they would share cache sets */
 };
 
 static const size_t least_task = 512 * 1024; /* multiply-adds: a few microseconds */
@@ -86,13 +87,15 @@ sl_status sl_gemm_plan_make(const struct sl_gemm_args *a, const struct sl_gemm_k
     choose_chunks(a, &p);
     choose_blocks(a, &p);
     choose_operands(a, &p);
+    p.a_panel = kernels->a_width * p.k_step + PANEL_GAP;
+    p.b_panel = nr * p.k_step + PANEL_GAP;
     const size_t block_tiles = p.block_m * p.block_n * mr * nr;
     p.shared_b = p.b == SL_GEMM_B_ONCE ? panels : 0;
     p.shared_tiles = p.chunks > 1 ? p.chunks * area : 0;
     p.shared_sums = p.chunks > 1 && a->a_sum ? p.chunks * p.m_tiles * kernels->a_width : 0;
     p.worker_sums = a->a_sum && p.chunks == 1 ? p.block_m * kernels->a_width : 0;
-    p.worker_a = p.a_direct ? 0 : p.block_m * kernels->a_width * p.k_step;
-    p.worker_b = p.b == SL_GEMM_B_LOCAL ? p.block_n * nr * p.k_step : 0;
+    p.worker_a = p.a_direct ? 0 : p.block_m * p.a_panel;
+    p.worker_b = p.b == SL_GEMM_B_LOCAL ? p.block_n * p.b_panel : 0;
     p.worker_tiles = p.chunks == 1 && p.k_passes > 1 ? block_tiles : 0;
     *plan = p;
     return SL_OK;

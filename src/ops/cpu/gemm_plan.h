@@ -26,7 +26,8 @@ struct sl_gemm_plan {
     size_t k_step;   /* k per pass over a block */
     size_t k_passes; /* per chunk */
     enum sl_gemm_b b;
-    bool a_direct; /* kernels read A where it lies */
+    bool a_direct;           /* kernels read A where it lies */
+    size_t a_panel, b_panel; /* floats from panel to panel in a worker's buffers */
     /* scratch, in floats: shared = panels of B, partial tiles, partial sums of A; worker = one
      * tile, sums of A, the block's panels of A and B, its partial tiles */
     size_t shared_b, shared_tiles, shared_sums;

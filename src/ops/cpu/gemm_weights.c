@@ -39,7 +39,8 @@ static void pack_task(void *arg, size_t task, size_t worker)
                                        .src = a->b + (a->b_t ? j0 * a->ldb + k0 : k0 * a->ldb + j0),
                                        .ld = a->ldb,
                                        .crossed = a->b_t,
-                                       .dst = a->type == SL_BF16 ? piece : panel + k0 * nr};
+                                       .dst = a->type == SL_BF16 ? piece
+                                                                 : panel + k0 * nr}; /* one panel */
         w->kernels->pack_b(&p);
         if (a->type == SL_BF16)
             w->kernels->narrow(k * nr, piece, narrow + k0 * nr);
