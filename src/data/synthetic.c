@@ -46,7 +46,9 @@ static sl_status set_key(const struct sl_dataset *set, struct synthetic *s, cons
         char *end = NULL;
         const double x = strtod(value, &end);
         const bool whole = keys[k].type == KEY_REAL || floor(x) == x;
-        if (end == value || *end != '\0' || !(x >= keys[k].low && x <= keys[k].high) || !whole)
+        const bool decimal = value[strspn(value, "0123456789.eE+-")] == '\0';
+        if (end == value || *end != '\0' || !decimal || !(x >= keys[k].low && x <= keys[k].high) ||
+            !whole)
             SL_FAIL(SL_ERR_CONFIG, "data set \"%s\": %s must be a number from %.17g to %.17g",
                     set->spec, name, keys[k].low, keys[k].high);
         char *field = (char *)s + keys[k].offset;
