@@ -71,9 +71,11 @@ static void on_error(j_common_ptr lib)
     refuse_message(lib->client_data);
 }
 
-/* Warnings that leave the pixels alone: stray bytes between markers, odd JFIF and Adobe headers.
- * All others mean that libjpeg invents or loses image data. */
-static const int harmless[] = {JWRN_EXTRANEOUS_DATA, JWRN_JFIF_MAJOR, JWRN_ADOBE_XFORM};
+/* Warnings that leave the pixels alone: stray bytes between markers, odd JFIF and Adobe headers,
+ * and progression parameters in a sequential file, which its decoding does not use. All others mean
+ * that libjpeg invents or loses image data. */
+static const int harmless[] = {JWRN_EXTRANEOUS_DATA, JWRN_JFIF_MAJOR, JWRN_ADOBE_XFORM,
+                               JWRN_NOT_SEQUENTIAL};
 
 static void on_message(j_common_ptr lib, int level)
 {
