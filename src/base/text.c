@@ -72,19 +72,26 @@ void sl_text_add_json_string(sl_text *t, const char *s)
     add_bytes(t, "\"", 1);
 }
 
-/* The shortest decimal that reads back as the same double. */
+/* The shortest decimal that reads back as the same double; without an exponent where a person would
+ * write none. */
 void sl_text_add_json_number(sl_text *t, double x)
 {
+    char s[40];
+    int digits = 1;
     if (!isfinite(x)) {
         sl_text_add(t, "null");
         return;
     }
-    char s[32];
-    for (int digits = 1; digits <= 17; digits++) {
+    for (; digits <= 17; digits++) {
         double back = 0;
         snprintf(s, sizeof s, "%.*g", digits, x);
         if (sscanf(s, "%lf", &back) == 1 && back == x)
             break;
+    }
+    const double size = fabs(x);
+    if (size >= 1e-4 && size < 1e15) {
+        const int decimals = digits - 1 - (int)floor(log10(size));
+        snprintf(s, sizeof s, "%.*f", decimals > 0 ? decimals : 0, x);
     }
     sl_text_add(t, s);
 }

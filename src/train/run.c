@@ -174,8 +174,13 @@ sl_status sl_run_train(struct sl_device *dev, const struct sl_recipe *recipe,
                        const sl_train_options *options, const atomic_bool *stop,
                        sl_train_result *result)
 {
-    struct sl_run r = {
-        .dev = dev, .config = recipe->config, .options = options, .stop = stop, .last_loss = NAN};
+    struct sl_run r = {.dev = dev,
+                       .config = recipe->config,
+                       .options = options,
+                       .stop = stop,
+                       .last_loss = NAN,
+                       .last_top1 = NAN,
+                       .last_speed = NAN};
     bool done = false;
     sl_status st = SL_OK;
     SL_TRY_FREE(sl_run_dir_choose(&r.config, options, &r.dir));

@@ -30,7 +30,7 @@ struct sl_run {
     uint64_t eval_every; /* steps; 0 = at the end only */
     bool resumed;
     sl_eval_result last_eval;
-    double last_loss; /* mean of the last interval */
+    double last_loss, last_top1, last_speed; /* of the last whole interval */
     size_t diverged_in_row;
     /* clock */
     double start, interval_start, interval_wait, last_progress;

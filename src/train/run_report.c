@@ -36,8 +36,8 @@ void sl_run_progress(struct sl_run *r)
         .epoch = epoch_of(r, s->step),
         .total_epochs = epoch_of(r, r->durations.total),
         .loss = n > 0 ? s->interval_loss / n : r->last_loss,
-        .train_top1 = n > 0 ? (double)s->interval_correct / n : NAN,
-        .img_per_sec = spent > 0 ? images / spent : NAN,
+        .train_top1 = n > 0 ? (double)s->interval_correct / n : r->last_top1,
+        .img_per_sec = images > 0 && spent > 0 ? images / spent : r->last_speed,
         .data_wait_frac =
             spent > 0 ? (sl_loader_wait_s(r->train_loader) - r->interval_wait) / spent : 0,
         .eta_s = (double)(r->durations.total - s->step) * step_s,
@@ -112,6 +112,9 @@ sl_status sl_run_log_interval(struct sl_run *r, const sl_step_result *last)
         .x = sl_net_param_data(net), .n = sl_net_params(net)->floats, .sum = &params};
     SL_TRY(r->dev->ops->sumsq(r->dev, &args));
     r->last_loss = s->interval_loss / n;
+    r->last_top1 = (double)s->interval_correct / n;
+    r->last_speed = (double)(s->step - r->interval_step) * (double)r->config.train.batch /
+                    fmax(sl_run_now() - r->interval_start, 1e-9);
     sl_text t = {0};
     sl_text_addf(&t, "{\"step\": %llu", (unsigned long long)s->step);
     add_number(&t, "epoch", epoch_of(r, s->step));

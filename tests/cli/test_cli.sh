@@ -1,0 +1,98 @@
+#!/usr/bin/env bash
+# The program as its users meet it: help, exit codes, messages, formats.
+. "$(dirname "$0")/common.sh"
+cd "$work"
+
+# ---- help and version ----
+expect_out 'train +train a recipe' "$program" --help
+expect_out 'kernels: ' "$program" --version
+for verb in train eval predict inspect config bench data; do
+    expect_out 'Examples:' "$program" $verb --help
+    expect_out 'Examples:' "$program" help $verb
+done
+
+# ---- usage ----
+expect 64 "no verb" "$program"
+expect 64 "did you mean 'train'" "$program" trian
+expect 64 "did you mean '--run-dir'" "$program" train tiny.yaml --run-dri x
+expect 64 "needs a value" "$program" train tiny.yaml --set
+expect 64 "usage: softless train" "$program" train
+expect 64 "whole number" "$program" train tiny.yaml --threads two
+expect 64 "text or json" "$program" eval x --format xml
+expect 64 "avx2" "$program" train tiny.yaml --isa avx1024
+expect 64 "unknown device 'tpu'" "$program" train tiny.yaml --device tpu
+expect 64 "fwd, bwd" "$program" bench attention --pass sideways
+expect 64 "attention, train and infer" "$program" bench nothing
+
+# ---- recipes ----
+expect_out 'alpha: 0.5  # --set' "$program" config show tiny.yaml --set model.alpha=0.5 --origin
+expect_out 'model.h \(softmax\|relu' "$program" config keys
+expect 66 "no recipe 'nope'" "$program" config show nope
+expect 78 "did you mean 'model.width'" "$program" config show tiny.yaml --set model.widht=3
+expect 78 "model.heads is 0" "$program" config show tiny.yaml --set model.heads=0
+expect 78 "not divisible by model.patch" "$program" config show tiny.yaml --set model.image_size=18
+expect 78 "smaller than a patch" "$program" config show tiny.yaml --set model.patch=32
+expect 78 "did you mean 'relu" "$program" config show tiny.yaml --set model.h=reluu
+printf 'schema: 1\nmodel:\n  depht: 2\n' >typo.yaml
+expect 78 "typo.yaml:3: unknown key 'model.depht', did you mean 'model.depth'" "$program" train typo.yaml
+expect_out 'total_steps: 60' "$program" train tiny.yaml --dry-run
+
+# ---- data ----
+expect_out '10000' "$program" data info fashion-mnist:test
+expect_out '"samples": *64|"count": *64|64' "$program" data info synthetic:n=64,classes=4,size=16 --format json
+expect 66 "nothere" "$program" data info nothere
+mkdir empty
+expect 65 "empty" "$program" data info empty
+expect 66 "nothere" "$program" train tiny.yaml --set data.train=nothere
+expect 78 "classes" "$program" train tiny.yaml --set model.classes=2
+
+# ---- training, evaluation, prediction ----
+expect_out 'val top-1' "$program" train tiny.yaml -q
+run=$(ls -d runs/tiny-*)
+expect_out 'already done' "$program" train tiny.yaml -q
+expect_out '"already_done": true' "$program" train tiny.yaml -q --format json
+expect_out 'done at step 60' "$program" train tiny.yaml -q --fresh
+[ -d "$run-2" ] || fail "--fresh made no second directory"
+expect_out 'images 64, top-1' "$program" eval "$run"
+expect_out '"top1_se": [0-9.]+' "$program" eval "$run/model.safetensors" --format json
+expect_out '"length": 16' "$program" eval "$run/checkpoints/step-000000060" --format json
+expect 66 "no such|No such" "$program" eval gone.safetensors
+expect 65 "classes" "$program" eval "$run" --data synthetic:n=64,classes=9,size=16
+expect_out 'parameters: 5620' "$program" inspect "$run"
+expect_out '"memory_train"' "$program" inspect "$run" --format json
+head -c 5000 "$run/model.safetensors" >short.safetensors
+expect 65 "short.safetensors" "$program" inspect short.safetensors
+expect 65 "short.safetensors" "$program" predict short.safetensors x.png
+code=0
+"$program" train tiny.yaml -q --require-top1 100.1 >out 2>err || code=$?
+[ "$code" = 1 ] || fail "--require-top1 gives exit $code"
+
+images=$root/tests/golden/images
+png=$(find "$images" -name '*.png' | head -n 1)
+jpeg=$(find "$images" -name '*.jpg' -o -name '*.jpeg' | head -n 1)
+"$program" train tiny.yaml -q --set 'data.eval_ops=[resize(16)]' --run-dir images >out
+expect_out ' : 0\.[0-9]{4}' "$program" predict images "$png" "$jpeg" --top 2
+expect_out '"logits": \[-?[0-9]' "$program" predict images "$png" --format json --logits
+expect_out '^file,rank,class,probability,logit' "$program" predict images "$png" --format csv
+expect 65 "bad.png" "$program" predict images tiny.yaml "$png" bad.png || true
+printf 'no image' >bad.png
+expect 65 "bad.png" "$program" predict images bad.png "$png"
+grep -q ' : 0' out || fail "the good image beside a bad one was not predicted"
+expect 65 "size|16" "$program" predict "$run" "$png"
+
+# ---- benches ----
+expect_out '"phi": "relu", "impl": "[a-z0-9]+", "dtype": "fp32", "pass": "fwd", "len": 17, "head_dim": 8' \
+    "$program" bench attention --len 17 --head-dim 8 --heads 2 --batch 2 --repeats 3 --format json
+expect_out '"img_per_sec"' "$program" bench train tiny.yaml --classes 4 --steps 2 --format json
+expect_out '"peak_percent"' "$program" bench infer tiny.yaml --classes 4 --steps 2 --format json
+
+# ---- places that cannot be written ----
+expect 74 "standard output" bash -c "'$program' config keys >/dev/full"
+touch file
+expect 73 "file" "$program" train tiny.yaml -q --run-dir file/run
+if [ "$(id -u)" != 0 ]; then
+    mkdir locked && chmod 555 locked
+    expect 73 "locked" "$program" train tiny.yaml -q --run-dir locked/run
+fi
+
+finish 60
