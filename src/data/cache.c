@@ -1,8 +1,8 @@
 /*
- * The cache of decoded images: an image enters once, before any random op, and is read without a
- * lock ever after. What is cached never changes what a batch holds, only how long it takes. Memory
- * comes in slabs while the cache fills, that is during the first epoch; when the budget is spent,
- * later images are not kept.
+ * The cache of images: an image enters once, as the ops before the first random one leave it, and
+ * is read without a lock ever after. What is cached never changes what a batch holds, only how long
+ * it takes. Memory comes in slabs while the cache fills, that is during the first epoch; when the
+ * budget is spent, later images are not kept.
  */
 #include "data/cache.h"
 

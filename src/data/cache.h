@@ -1,5 +1,5 @@
 /*
- * Decoded images kept in memory, up to a budget.
+ * Decoded images, past the ops that draw nothing, kept in memory up to a budget.
  */
 #ifndef SL_DATA_CACHE_H
 #define SL_DATA_CACHE_H

@@ -21,17 +21,10 @@
 #include "data/order.h"
 
 enum { TRIES = 16, BLOCK = 16, WORKERS_MAX = 1024, PREFETCH_MAX = 1024 };
-static const uint32_t no_sample = UINT32_MAX; /* padding of an evaluation pass */
-
-/* One place of the stream. */
-struct place {
-    uint32_t sample; /* or no_sample */
-    uint32_t epoch;
-};
 
 struct slot {
     struct sl_batch batch;   /* [local]; what the caller sees */
-    struct place *places;    /* [local + TRIES]: the batch and its possible replacements */
+    struct sl_place *places; /* [local + TRIES]: the batch and its possible replacements */
     uint8_t *skipped;        /* [local]: bad samples passed over for this image */
     size_t claimed, pending; /* images handed out; images not finished */
     bool open;
@@ -76,23 +69,6 @@ struct sl_loader {
 
 /* ---- what a batch holds ---- */
 
-/* Place p of the endless stream. */
-static struct place stream_place(struct sl_loader *l, uint64_t p)
-{
-    const uint64_t n = sl_dataset_count(l->o.set);
-    const uint64_t epoch = p / n;
-    return (struct place){sl_order_at(&l->order, epoch, (size_t)(p % n)), (uint32_t)epoch};
-}
-
-/* Place k of the `pass`-th evaluation pass; its draws are those of epoch 0, so that all passes are
- * alike. */
-static struct place pass_place(struct sl_loader *l, uint64_t pass, uint64_t k)
-{
-    if (k >= sl_dataset_count(l->o.set))
-        return (struct place){no_sample, 0};
-    return (struct place){sl_order_at(&l->order, pass, (size_t)k), 0};
-}
-
 /* Puts the next batch into its slot; the lock is held, or there are no workers. */
 static struct slot *open_batch(struct sl_loader *l)
 {
@@ -102,10 +78,10 @@ static struct slot *open_batch(struct sl_loader *l)
     const size_t n = l->o.train ? l->local + TRIES : l->local;
     s->batch.n = 0;
     for (size_t i = 0; i < n; i++) {
-        s->places[i] =
-            l->o.train ? stream_place(l, b * l->o.batch + mine + i)
-                       : pass_place(l, b / l->per_pass, b % l->per_pass * l->o.batch + mine + i);
-        if (i < l->local && s->places[i].sample != no_sample)
+        s->places[i] = l->o.train ? sl_order_stream(&l->order, b * l->o.batch + mine + i)
+                                  : sl_order_pass(&l->order, b / l->per_pass,
+                                                  b % l->per_pass * l->o.batch + mine + i);
+        if (i < l->local && s->places[i].sample != SL_NO_SAMPLE)
             s->batch.n++;
     }
     s->claimed = 0;
@@ -117,19 +93,26 @@ static struct slot *open_batch(struct sl_loader *l)
 
 /* ---- one image ---- */
 
-static sl_status make_image(struct sl_loader *l, struct worker *w, struct place place, uint8_t *dst)
+static sl_status run_ops(struct sl_loader *l, struct worker *w, struct sl_place place, bool hit,
+                         const struct sl_image *image, uint8_t *dst)
 {
-    struct sl_image cached;
-    const struct sl_image *src = &w->decoded;
-    if (l->cache && sl_cache_get(l->cache, place.sample, &cached)) {
-        src = &cached;
-    } else {
-        SL_TRY(sl_dataset_image(l->o.set, place.sample, &w->decoded));
+    if (!hit) {
+        SL_TRY(sl_pipeline_run_fixed(l->pipeline, image, w->work, &image));
         if (l->cache)
-            sl_cache_put(l->cache, place.sample, src);
+            sl_cache_put(l->cache, place.sample, image);
     }
     sl_rng rng = sl_rng_at(l->o.seed, SL_RNG_AUGMENT, place.sample, place.epoch);
-    const sl_status st = sl_pipeline_run(l->pipeline, src, &rng, w->work, dst);
+    return sl_pipeline_run_random(l->pipeline, image, &rng, w->work, dst);
+}
+
+static sl_status make_image(struct sl_loader *l, struct worker *w, struct sl_place place,
+                            uint8_t *dst)
+{
+    struct sl_image cached;
+    const bool hit = l->cache && sl_cache_get(l->cache, place.sample, &cached);
+    if (!hit)
+        SL_TRY(sl_dataset_image(l->o.set, place.sample, &w->decoded)); /* names the sample */
+    const sl_status st = run_ops(l, w, place, hit, hit ? &cached : &w->decoded, dst);
     if (st != SL_OK) {
         char name[256];
         sl_error_prefix(st, "%s", sl_dataset_sample_name(l->o.set, place.sample, name));
@@ -162,8 +145,8 @@ static sl_status fill_image(struct sl_loader *l, struct worker *w, struct slot *
 {
     s->skipped[i] = 0;
     for (size_t t = 0; t <= TRIES; t++) {
-        const struct place place = s->places[i + t];
-        if (place.sample == no_sample) {
+        const struct sl_place place = s->places[i + t];
+        if (place.sample == SL_NO_SAMPLE) {
             blank(l, s, i);
             return SL_OK;
         }
@@ -422,7 +405,8 @@ static sl_status build(struct sl_loader *l)
     SL_TRY(sl_pipeline_create(l->o.ops, l->o.out_h, l->o.out_w, &l->pipeline));
     SL_TRY(sl_order_init(&l->order, count, l->o.seed, l->o.shuffle));
     SL_TRY(make_slots(l));
-    if (l->o.cache_mb > 0 && !sl_dataset_in_memory(l->o.set))
+    const bool ready = sl_dataset_in_memory(l->o.set) && sl_pipeline_fixed_ops(l->pipeline) == 0;
+    if (l->o.cache_mb > 0 && !ready)
         SL_TRY(sl_cache_create(count, l->o.cache_mb << 20, &l->cache));
     if (l->o.on_bad == SL_BAD_SKIP)
         SL_TRY(SL_NEW(l->knowledge, count));

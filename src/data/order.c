@@ -44,7 +44,8 @@ static void shuffle(const struct sl_order *order, uint64_t epoch, uint32_t *perm
     }
 }
 
-uint32_t sl_order_at(struct sl_order *order, uint64_t epoch, size_t j)
+/* Sample at place j of an epoch. */
+static uint32_t sample_at(struct sl_order *order, uint64_t epoch, size_t j)
 {
     if (!order->shuffle)
         return (uint32_t)j;
@@ -54,4 +55,17 @@ uint32_t sl_order_at(struct sl_order *order, uint64_t epoch, size_t j)
         order->perm_epoch[k] = epoch;
     }
     return order->perm[k][j];
+}
+
+struct sl_place sl_order_stream(struct sl_order *order, uint64_t p)
+{
+    const uint64_t epoch = p / order->n;
+    return (struct sl_place){sample_at(order, epoch, (size_t)(p % order->n)), (uint32_t)epoch};
+}
+
+struct sl_place sl_order_pass(struct sl_order *order, uint64_t pass, uint64_t k)
+{
+    if (k >= order->n)
+        return (struct sl_place){SL_NO_SAMPLE, 0};
+    return (struct sl_place){sample_at(order, pass, (size_t)k), 0};
 }

@@ -50,10 +50,17 @@ sl_status sl_pipeline_create(const struct sl_pipeline_config *config, size_t out
 void sl_pipeline_free(struct sl_pipeline **pipeline);
 /* Every op with its arguments and meaning, for --help. *text is freed by the caller (sl_free). */
 sl_status sl_pipeline_help(char **text);
-/* Runs on one image; random ops draw from rng only. SL_ERR_DATA where the image does not fit. dst
- * [out_h, out_w, 3]. work: reusable buffers, zero-initialised [2] by the caller, one pair per
- * thread. */
+/* Runs on one image; random ops draw from rng only. dst [out_h, out_w, 3]. work: reusable buffers,
+ * zero-initialised [2] by the caller, one pair per thread. */
 sl_status sl_pipeline_run(const struct sl_pipeline *pipeline, const struct sl_image *src,
                           sl_rng *rng, struct sl_image work[2], uint8_t *dst);
+/* Leading ops that draw nothing. */
+size_t sl_pipeline_fixed_ops(const struct sl_pipeline *pipeline);
+/* sl_pipeline_run in two parts, so that the leading ops need to run only once per image: *out is
+ * src or one of work, borrowed; it, or a copy of it, goes into the second part. */
+sl_status sl_pipeline_run_fixed(const struct sl_pipeline *pipeline, const struct sl_image *src,
+                                struct sl_image work[2], const struct sl_image **out);
+sl_status sl_pipeline_run_random(const struct sl_pipeline *pipeline, const struct sl_image *fixed,
+                                 sl_rng *rng, struct sl_image work[2], uint8_t *dst);
 
 #endif

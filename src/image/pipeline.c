@@ -19,6 +19,7 @@ struct stage {
 
 struct sl_pipeline {
     size_t out_h, out_w, n;
+    size_t fixed; /* leading stages that draw nothing */
     struct stage stages[SL_OPS_MAX];
 };
 
@@ -318,6 +319,8 @@ sl_status sl_pipeline_create(const struct sl_pipeline_config *config, size_t out
         }
     }
     SL_TRY_FREE(check_sizes(p));
+    while (p->fixed < p->n && !p->stages[p->fixed].op->random)
+        p->fixed++;
     *pipeline = p;
     return SL_OK;
 fail:
@@ -333,18 +336,40 @@ void sl_pipeline_free(struct sl_pipeline **pipeline)
     *pipeline = NULL;
 }
 
+size_t sl_pipeline_fixed_ops(const struct sl_pipeline *pipeline)
+{
+    return pipeline->fixed;
+}
+
 /* ---- running ---- */
 
-sl_status sl_pipeline_run(const struct sl_pipeline *pipeline, const struct sl_image *src,
-                          sl_rng *rng, struct sl_image work[2], uint8_t *dst)
+/* Stages first .. end-1; *image enters and leaves. */
+static sl_status run_stages(const struct sl_pipeline *pipeline, size_t first, size_t end,
+                            sl_rng *rng, struct sl_image work[2], const struct sl_image **image)
 {
-    const struct sl_image *image = src;
-    for (size_t i = 0; i < pipeline->n; i++) {
+    for (size_t i = first; i < end; i++) {
         const struct stage *s = &pipeline->stages[i];
         struct sl_image *out = &work[i % 2];
-        SL_TRY(s->op->run(&s->args, image, rng, out));
-        image = out;
+        SL_TRY(s->op->run(&s->args, *image, rng, out));
+        *image = out;
     }
+    return SL_OK;
+}
+
+sl_status sl_pipeline_run_fixed(const struct sl_pipeline *pipeline, const struct sl_image *src,
+                                struct sl_image work[2], const struct sl_image **out)
+{
+    const struct sl_image *image = src;
+    SL_TRY(run_stages(pipeline, 0, pipeline->fixed, NULL, work, &image));
+    *out = image;
+    return SL_OK;
+}
+
+sl_status sl_pipeline_run_random(const struct sl_pipeline *pipeline, const struct sl_image *fixed,
+                                 sl_rng *rng, struct sl_image work[2], uint8_t *dst)
+{
+    const struct sl_image *image = fixed;
+    SL_TRY(run_stages(pipeline, pipeline->fixed, pipeline->n, rng, work, &image));
     if (image->h != pipeline->out_h || image->w != pipeline->out_w)
         SL_FAIL(SL_ERR_DATA,
                 "the input pipeline leaves an image of %zu x %zu pixels; the model takes %zu x "
@@ -353,4 +378,12 @@ sl_status sl_pipeline_run(const struct sl_pipeline *pipeline, const struct sl_im
                 pipeline->out_w);
     memcpy(dst, image->pixels, image->h * image->w * 3);
     return SL_OK;
+}
+
+sl_status sl_pipeline_run(const struct sl_pipeline *pipeline, const struct sl_image *src,
+                          sl_rng *rng, struct sl_image work[2], uint8_t *dst)
+{
+    const struct sl_image *fixed;
+    SL_TRY(sl_pipeline_run_fixed(pipeline, src, work, &fixed));
+    return sl_pipeline_run_random(pipeline, fixed, rng, work, dst);
 }

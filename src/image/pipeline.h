@@ -46,10 +46,11 @@ struct sl_op {
     struct sl_op_param params[SL_OP_MAX_PARAMS + 1];
     enum sl_op_size size;
     sl_status (*check)(const struct sl_op_args *args); /* relations between arguments; or NULL */
-    /* in and out are different images. */
+    /* in and out are different images; rng is NULL unless the op is random. */
     sl_status (*run)(const struct sl_op_args *args, const struct sl_image *in, sl_rng *rng,
                      struct sl_image *out);
     const char *help;
+    bool random; /* draws from rng */
 };
 
 enum { SL_N_OPS = 6 };

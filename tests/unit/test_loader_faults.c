@@ -200,6 +200,33 @@ static void test_cache_decodes_once_and_changes_nothing(void **state)
     free_record(&expected);
 }
 
+/* What is cached are the images past the fixed ops: 48 KiB become 192 bytes, so 1 MiB holds all. */
+static void test_fixed_ops_run_once(void **state)
+{
+    (void)state;
+    enum { N = 60, BIG = 128 };
+    static const struct sl_pipeline_config ops = {
+        .n = 3, .ops = {"resize(12, bicubic)", "central_crop(8)", "flip_lr"}};
+    struct sl_dataset set = make_set(N);
+    behaviour.side = BIG;
+    set.h = set.w = 0;
+    struct sl_loader_options o = training(&set, 10);
+    o.ops = &ops;
+    o.out_h = o.out_w = 8;
+    struct record expected = record(&o, 18);
+    for (size_t w = 0; w < WORKER_COUNTS; w++) {
+        o.workers = worker_counts[w];
+        o.cache_mb = 1;
+        atomic_store(&behaviour.decoded, 0);
+        struct record r = record(&o, 18);
+        if (w == 0)
+            assert_int_equal(atomic_load(&behaviour.decoded), N);
+        assert_equal_records(&expected, &r, 8 * 8 * 3);
+        free_record(&r);
+    }
+    free_record(&expected);
+}
+
 static void test_nothing_is_allocated_after_creation(void **state)
 {
     (void)state;
@@ -316,6 +343,7 @@ int main(void)
         cmocka_unit_test(test_evaluation_leaves_a_bad_place_empty),
         cmocka_unit_test(test_machine_failures_are_not_skipped),
         cmocka_unit_test(test_cache_decodes_once_and_changes_nothing),
+        cmocka_unit_test(test_fixed_ops_run_once),
         cmocka_unit_test(test_nothing_is_allocated_after_creation),
         cmocka_unit_test(test_freed_at_any_moment),
         cmocka_unit_test(test_waiting_is_counted),
