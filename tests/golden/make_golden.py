@@ -28,13 +28,13 @@ import torch.nn.functional as F
 from safetensors.numpy import save_file
 
 HERE = pathlib.Path(__file__).parent
-B, CLASSES, EPS, STEPS, NOISY_RUNS = 3, 5, 1e-6, 10, 16
+B, CLASSES, STEPS, NOISY_RUNS = 3, 5, 10, 16
 LR, WD, B1, B2, ADAM_EPS = 2e-3, 0.05, 0.9, 0.999, 1e-8
 
 DEFAULTS = dict(width=16, depth=2, heads=2, mlp=24, patch=4, image_height=8, image_width=12,
                 phi="relu", alpha=1.0, length="actual", train_length=0.0, bias=0.0,
                 bias_neg_log_length=False, qk_norm="none", gate="none", posemb="learn", pool="gap",
-                registers=0, rep_size=False, layer_scale=0.0, gelu="tanh",
+                registers=0, rep_size=False, layer_scale=0.0, gelu="tanh", norm_eps=1e-6,
                 loss="sigmoid_xent", smoothing=0.0, mix=1.0)
 ALL = dict(phi="gelu", qk_norm="layernorm-bias", gate="silu", rep_size=True, layer_scale=0.5,
            posemb="sincos2d", loss="softmax_xent", smoothing=0.1, mix=0.75)
@@ -69,6 +69,7 @@ CASES = {
     "softmax_loss": dict(loss="softmax_xent", smoothing=0.1, mix=0.625),
     "sincos2d": dict(posemb="sincos2d"),
     "layer_scale": dict(layer_scale=0.5),
+    "norm_eps": dict(phi="gelu", qk_norm="layernorm", norm_eps=0.125),
     "gelu_erf": dict(gelu="erf", phi="softmax"),
     "all_tok": dict(ALL, pool="tok", registers=2, width=20, heads=2, mlp=28),
     "all_map": dict(ALL, pool="map", registers=1, phi="softplus", qk_norm="rms", gate="linear",
@@ -222,17 +223,19 @@ def scaled(c, w, name, x):
     return stored(x) * w[name] if c["layer_scale"] else branch(x)
 
 
-def layernorm(w, name, x):
-    return F.layer_norm(x, x.shape[-1:], w[name + ".weight"], w.get(name + ".bias"), EPS)
+def layernorm(c, w, name, x):
+    return F.layer_norm(x, x.shape[-1:], w[name + ".weight"], w.get(name + ".bias"),
+                        c["norm_eps"])
 
 
 def qk_norm(c, w, name, x):
     if c["qk_norm"] == "none":
         return x
     if c["qk_norm"] == "rms":
-        x = x / torch.sqrt((x * x).mean(-1, keepdim=True) + EPS) * w[name + ".weight"]
+        x = x / torch.sqrt((x * x).mean(-1, keepdim=True) + c["norm_eps"])
+        x = x * w[name + ".weight"]
         return stored(x)
-    return stored(layernorm(w, name, x))
+    return stored(layernorm(c, w, name, x))
 
 
 def sincos2d(c, dtype):
@@ -256,7 +259,7 @@ def forward(c, w, images, scores):
     x = torch.cat(prefix + [x], 1)
     for i in range(c["depth"]):
         b = f"blocks.{i}."
-        y = stored(layernorm(w, b + "norm1", x))
+        y = stored(layernorm(c, w, b + "norm1", x))
         q, k, v = stored(dense(w, b + "attn.qkv", y)).chunk(3, -1)
         q, k, v = (split(t, c["heads"]) for t in (q, k, v))
         q, k = qk_norm(c, w, b + "attn.q_norm", q), qk_norm(c, w, b + "attn.k_norm", k)
@@ -266,9 +269,9 @@ def forward(c, w, images, scores):
             g = {"linear": lambda t: t, "sigmoid": torch.sigmoid, "silu": F.silu}[c["gate"]](g)
             o = stored(o * g)
         x = x + scaled(c, w, b + "ls1.gamma", dense(w, b + "attn.proj", o))
-        y = mlp(c, w, b + "mlp.", layernorm(w, b + "norm2", x))
+        y = mlp(c, w, b + "mlp.", layernorm(c, w, b + "norm2", x))
         x = x + scaled(c, w, b + "ls2.gamma", y)
-    x = stored(layernorm(w, "norm", x))
+    x = stored(layernorm(c, w, "norm", x))
     if c["pool"] == "gap":
         x = x[:, c["registers"]:].mean(1)
     elif c["pool"] == "tok":
@@ -279,7 +282,7 @@ def forward(c, w, images, scores):
         k, v = stored(dense(w, a + "kv", x)).chunk(2, -1)
         x = stored(merge(attend(c, *(split(t, c["heads"]) for t in (q, k, v)), scores)))
         x = branch(dense(w, a + "proj", x))
-        x = (x + branch(mlp(c, w, a + "mlp.", layernorm(w, a + "norm", x))))[:, 0]
+        x = (x + branch(mlp(c, w, a + "mlp.", layernorm(c, w, a + "norm", x))))[:, 0]
     x = stored(x)
     if c["rep_size"]:
         x = stored(torch.tanh(dense(w, "pre_logits.fc", x)))
@@ -366,8 +369,9 @@ def c_case(name, c):
         return f".{k} = {value}"
 
     outside = ("loss", "smoothing", "mix")
-    vit = [k for k in c if k not in outside and (k in list(DEFAULTS)[:7] or c[k] != DEFAULTS[k])]
-    vit = ", ".join([field(k) for k in vit] + [f".classes = {CLASSES}", f".norm_eps = {EPS}"])
+    vit = [k for k in c if k not in outside and (k in list(DEFAULTS)[:7] or k == "norm_eps" or
+                                               c[k] != DEFAULTS[k])]
+    vit = ", ".join([field(k) for k in vit] + [f".classes = {CLASSES}"])
     # The zero of each enum is its default but for phi, so that is always written.
     phi = "" if ".phi" in vit else ", " + field("phi")
     alpha = "" if ".alpha" in vit else ", " + field("alpha")
@@ -415,7 +419,8 @@ def main():
                    "logits": r["logits"].numpy().astype(np.float32),
                    "losses": np.array(r["losses"]),
                    "bf16": bf16.astype(np.float32), "bf16_losses": bf16_losses,
-                   **{"grad." + n: np.ascontiguousarray(g.numpy(), np.float32) for n, g in r["grads"].items()}},
+                   **{"grad." + n: np.ascontiguousarray(g.numpy(), np.float32)
+                      for n, g in r["grads"].items()}},
                   HERE / f"data/{name}.safetensors")
         print(f"{name:24s} attempt {attempt} kink {r['kink']:.1e} norm {r['norms'][0]:.2f} .. "
               f"{r['norms'][-1]:.2f} loss {r['losses'][0]:.4f} .. {r['losses'][-1]:.4f} "
