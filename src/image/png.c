@@ -16,6 +16,7 @@
 #include <png.h>
 
 #include "base/alloc.h"
+#include "base/io.h"
 #include "image/decode.h"
 
 enum { MAX_CHUNK = 8 << 20 }; /* bytes of a chunk that libpng would hold in memory */
@@ -86,6 +87,38 @@ static void on_free(png_structp png, png_voidp p)
     sl_free(p);
 }
 
+/* ---- chunks ---- */
+
+/* What libpng lets pass once the ancillary chunks are skipped: another chunk before IHDR, and image
+ * data in two places. Ends at IEND; bytes behind it belong to no one. */
+static void check_chunks(struct png_reader *r)
+{
+    sl_cursor at = {r->bytes + 8, r->n - 8};
+    enum { BEFORE, INSIDE, AFTER } data = BEFORE;
+    for (bool first = true;; first = false) {
+        const size_t offset = r->n - at.remaining;
+        const unsigned char *type, *rest;
+        uint32_t length;
+        if (!sl_take_u32_be(&at, &length) || !sl_take(&at, 4, &type) ||
+            !sl_take(&at, (size_t)length + 4, &rest))
+            refuse(r, sl_error_set(SL_ERR_DATA,
+                                   "%s: truncated PNG: the chunk at byte %zu does not end within "
+                                   "the %zu bytes of the file",
+                                   r->what, offset, r->n));
+        const bool is_data = memcmp(type, "IDAT", 4) == 0;
+        if (first && memcmp(type, "IHDR", 4) != 0)
+            refuse(r, sl_error_set(SL_ERR_DATA, "%s: damaged PNG: its first chunk is not IHDR",
+                                   r->what));
+        if (is_data && data == AFTER)
+            refuse(r, sl_error_set(SL_ERR_DATA,
+                                   "%s: damaged PNG at byte %zu: image data after another chunk",
+                                   r->what, offset));
+        data = is_data ? INSIDE : data == INSIDE ? AFTER : data;
+        if (memcmp(type, "IEND", 4) == 0)
+            return;
+    }
+}
+
 /* ---- header ---- */
 
 /* Known to libpng and not needed: five bytes each, as libpng wants them. */
@@ -146,6 +179,19 @@ static void expand_palette(struct png_reader *r)
     }
 }
 
+/* After the last row libpng stands behind the chunk that ended the compressed stream. It would pass
+ * over further image data without a word. */
+static void check_data_ended(struct png_reader *r)
+{
+    static const uint8_t empty[4];
+    const uint8_t *next = r->bytes + r->at;
+    if (r->n - r->at >= 8 && memcmp(next + 4, "IDAT", 4) == 0 && memcmp(next, empty, 4) != 0)
+        refuse(r, sl_error_set(SL_ERR_DATA,
+                               "%s: damaged PNG at byte %zu: more image data after its "
+                               "end",
+                               r->what, r->at));
+}
+
 static void read_pixels(struct png_reader *r)
 {
     png_structp png = r->png;
@@ -167,7 +213,8 @@ static void read_pixels(struct png_reader *r)
     for (int pass = 0; pass < passes; pass++)
         for (size_t y = 0; y < r->image->h; y++)
             png_read_row(png, r->image->pixels + y * w * 3 + offset, NULL);
-    png_read_end(png, NULL);
+    check_data_ended(r);
+    png_read_end(png, r->info); /* with info, so that late chunks are judged, too */
     if (palette)
         expand_palette(r);
 }
@@ -176,6 +223,7 @@ static void decode_guarded(struct png_reader *r)
 {
     if (setjmp(r->env))
         return;
+    check_chunks(r);
     r->png = png_create_read_struct_2(PNG_LIBPNG_VER_STRING, r, on_error, on_warning, r, on_malloc,
                                       on_free);
     if (r->png)
