@@ -73,6 +73,33 @@ bool sl_cache_get(const struct sl_cache *cache, size_t i, struct sl_image *img)
     return true;
 }
 
+/* A new slab in front; NULL when memory is out. The lock is held, or no thread knows the cache. */
+static struct slab *add_slab(struct sl_cache *c, size_t size)
+{
+    struct slab *s = sl_calloc(1, sizeof *s + size);
+    if (!s)
+        return NULL;
+    s->size = size;
+    s->next = c->slabs;
+    c->slabs = s;
+    c->left -= size;
+    return s;
+}
+
+/* Bytes of an entry with `pixels` bytes; false on overflow. */
+static bool entry_size(size_t pixels, size_t *n)
+{
+    return sl_size_add(pixels, sizeof(struct entry), n) && sl_size_align(*n, ENTRY_ALIGN, n);
+}
+
+void sl_cache_reserve(struct sl_cache *cache, size_t samples, size_t h, size_t w)
+{
+    size_t n, total;
+    if (entry_size(h * w * 3, &n) && sl_size_mul(n, samples, &total) && total <= cache->left &&
+        !cache->slabs)
+        add_slab(cache, total);
+}
+
 /* n bytes of a slab, or NULL when the budget or memory is spent; the lock is held. */
 static void *take(struct sl_cache *c, size_t n)
 {
@@ -80,17 +107,11 @@ static void *take(struct sl_cache *c, size_t n)
     if (!s || s->size - s->used < n) {
         size_t size = c->left < SLAB ? c->left : SLAB;
         size = size < n ? n : size;
-        if (size > c->left)
-            return NULL;
-        s = sl_calloc(1, sizeof *s + size);
+        s = size <= c->left ? add_slab(c, size) : NULL;
         if (!s) { /* the cache is a convenience: stop filling it */
             c->left = 0;
             return NULL;
         }
-        s->size = size;
-        s->next = c->slabs;
-        c->slabs = s;
-        c->left -= size;
     }
     void *p = s->bytes + s->used;
     s->used += n;
@@ -101,7 +122,7 @@ void sl_cache_put(struct sl_cache *cache, size_t i, const struct sl_image *img)
 {
     const size_t pixels = img->h * img->w * 3;
     size_t n;
-    if (!sl_size_align(sizeof(struct entry) + pixels, ENTRY_ALIGN, &n))
+    if (!entry_size(pixels, &n))
         return;
     pthread_mutex_lock(&cache->lock);
     struct entry *e = NULL;

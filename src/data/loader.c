@@ -336,6 +336,8 @@ static sl_status check_options(const struct sl_loader_options *o)
         SL_FAIL(SL_ERR_CONFIG,
                 "%zu loader workers and %zu batches of prefetch; the limits are %d and %d",
                 o->workers, o->prefetch, WORKERS_MAX, PREFETCH_MAX);
+    if (o->cache_mb > SIZE_MAX >> 20)
+        SL_FAIL(SL_ERR_CONFIG, "a cache of %zu MiB is more than can be addressed", o->cache_mb);
     if (o->out_h == 0 || o->out_w == 0)
         SL_FAIL(SL_ERR_CONFIG, "the loader's images have size %zu x %zu", o->out_h, o->out_w);
     return SL_OK;
@@ -360,19 +362,23 @@ static sl_status make_slots(struct sl_loader *l)
     return SL_OK;
 }
 
-/* Runs the pipeline once per thread on a black image where all images have one size, so that the
- * threads' buffers are not allocated in the middle of training. What an op refuses shows when the
- * batch is made. */
+/* Runs the pipeline once per thread on a black image where all images have one size, so that
+ * neither the threads' buffers nor the cache are allocated in the middle of training. What an op
+ * refuses shows when the batch is made. */
 static sl_status warm_up(struct sl_loader *l, struct worker *w)
 {
     size_t h, width;
+    const struct sl_image *fixed;
     if (!sl_dataset_image_size(l->o.set, &h, &width))
         return SL_OK;
     SL_TRY(sl_image_resize_buffer(&w->decoded, h, width));
     memset(w->decoded.pixels, 0, h * width * 3);
     sl_rng rng = sl_rng_at(l->o.seed, SL_RNG_AUGMENT, 0, 0);
-    const sl_status st =
-        sl_pipeline_run(l->pipeline, &w->decoded, &rng, w->work, l->slots[0].batch.images);
+    sl_status st = sl_pipeline_run_fixed(l->pipeline, &w->decoded, w->work, &fixed);
+    if (st == SL_OK && l->cache)
+        sl_cache_reserve(l->cache, sl_dataset_count(l->o.set), fixed->h, fixed->w);
+    if (st == SL_OK)
+        st = sl_pipeline_run_random(l->pipeline, fixed, &rng, w->work, l->slots[0].batch.images);
     return st == SL_ERR_MEMORY ? st : SL_OK;
 }
 

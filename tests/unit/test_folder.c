@@ -14,6 +14,7 @@
 
 #include "base/alloc.h"
 #include "data/data.h"
+#include "support/faults.h"
 #include "support/files.h"
 
 /* ---- helpers ---- */
@@ -274,6 +275,50 @@ static void test_one_bad_image_among_many(void **state)
     sl_dataset_free(&set);
 }
 
+/* Reads in single bytes with interrupts give the same image; a disk that fails is no bad sample. */
+static void test_faults_of_the_disk(void **state)
+{
+    (void)state;
+    static const struct sl_pipeline_config ops = {.n = 1, .ops = {"resize(4)"}};
+    struct sl_image img = {0};
+    put_set("disk");
+    struct sl_dataset *set = open_set("disk");
+    fault_arm();
+    fault.piece = 1;
+    fault.interrupt = true;
+    assert_int_equal(sl_dataset_image(set, 5, &img), SL_OK);
+    assert_int_equal(img.pixels[0], 50);
+    const size_t calls = fault.calls;
+    for (size_t at = 1; at < calls; at++) { /* the last call closes the file */
+        fault_arm();
+        fault.piece = 1;
+        fault.fail_at = at;
+        fault.error = EIO;
+        assert_int_equal(sl_dataset_image(set, 5, &img), SL_ERR_IO);
+    }
+    fault_arm();
+    struct sl_loader_options o = {.set = set,
+                                  .ops = &ops,
+                                  .out_h = 4,
+                                  .out_w = 4,
+                                  .batch = 6,
+                                  .on_bad = SL_BAD_SKIP,
+                                  .max_bad_fraction = 1,
+                                  .world = 1};
+    struct sl_loader *loader = NULL;
+    const struct sl_batch *batch = NULL;
+    assert_int_equal(sl_loader_create(&o, &loader), SL_OK);
+    fault.fail_at = 4;
+    fault.error = EIO;
+    assert_int_equal(sl_loader_next(loader, &batch), SL_ERR_IO);
+    fault_disarm();
+    sl_loader_free(&loader);
+    print_message("failing reads: %zu\n", calls - 1);
+    assert_true(calls > 50);
+    sl_image_free(&img);
+    sl_dataset_free(&set);
+}
+
 static void test_digest_sees_names_and_sizes(void **state)
 {
     (void)state;
@@ -328,6 +373,7 @@ int main(void)
         cmocka_unit_test(test_folders_that_are_no_data_set),
         cmocka_unit_test(test_damaged_images_are_reported),
         cmocka_unit_test(test_one_bad_image_among_many),
+        cmocka_unit_test(test_faults_of_the_disk),
         cmocka_unit_test(test_digest_sees_names_and_sizes),
         cmocka_unit_test(test_allocation_failures),
     };
