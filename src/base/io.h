@@ -77,7 +77,9 @@ sl_status sl_writer_sync(sl_writer *w); /* flush and fsync; the writer stays ope
 sl_status sl_writer_close(sl_writer **w, bool sync, char *digest, uint64_t *size);
 void sl_writer_abandon(sl_writer **w); /* closes without a word; the file stays */
 
-/* Replaces `path` by these bytes: temporary file, fsync, rename, fsync of the directory. */
+/* Replaces `path` by these bytes: temporary file, fsync, rename, fsync of the directory. A process
+ * that dies meanwhile leaves PATH SL_TEMP_MARK *. */
+#define SL_TEMP_MARK ".tmp-"
 sl_status sl_write_file_atomic(const char *path, const void *data, size_t n);
 /* Cuts an existing file to `size` bytes and syncs it; SL_ERR_DATA if it is shorter. */
 sl_status sl_truncate_file(const char *path, uint64_t size);

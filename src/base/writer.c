@@ -152,7 +152,7 @@ void sl_writer_abandon(sl_writer **w)
 static sl_status open_temp(const char *path, char **temp, sl_writer **w)
 {
     for (int i = 0;; i++) {
-        char *name = sl_asprintf("%s.tmp-%ld-%d", path, (long)getpid(), i);
+        char *name = sl_asprintf("%s" SL_TEMP_MARK "%ld-%d", path, (long)getpid(), i);
         if (!name)
             return SL_ERR_MEMORY;
         const sl_status st = sl_writer_open(name, w);

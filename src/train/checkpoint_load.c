@@ -12,27 +12,24 @@
 #include "format/safetensors.h"
 #include "train/checkpoint.h"
 
-enum { CHUNK = 1 << 20, KEEP_BAD = 2 };
+enum { CHUNK = 1 << 16, KEEP_BAD = 2 };
 
 /* ---- verifying one folder ---- */
 
 static sl_status digest_file(const sl_file *f, char digest[SL_DIGEST_SIZE])
 {
-    sl_status st;
-    unsigned char *chunk = NULL;
+    sl_status st = SL_OK;
+    unsigned char chunk[CHUNK];
     sl_hash *hash = NULL;
-    SL_TRY_FREE(SL_NEW(chunk, CHUNK));
-    SL_TRY_FREE(sl_hash_new(&hash));
+    SL_TRY(sl_hash_new(&hash));
     for (uint64_t at = 0; at < f->size;) {
         const size_t n = f->size - at < CHUNK ? (size_t)(f->size - at) : CHUNK;
         SL_TRY_FREE(sl_file_read(f, at, chunk, n));
         sl_hash_add(hash, chunk, n);
         at += n;
     }
-    sl_hash_end(&hash, digest);
 fail:
-    sl_hash_end(&hash, NULL);
-    sl_free(chunk);
+    sl_hash_end(&hash, digest); /* of what was read; the caller looks at the status first */
     return st;
 }
 
@@ -120,6 +117,18 @@ fail:
     return st;
 }
 
+static bool is_leftover(const char *name)
+{
+    static const char *const prefixes[] = {SL_CHECKPOINT_TMP, SL_CHECKPOINT_TRASH,
+                                           SL_CHECKPOINT_REPLACED, "LAST" SL_TEMP_MARK,
+                                           "best" SL_TEMP_MARK};
+    for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++) {
+        if (has_prefix(name, prefixes[i]))
+            return true;
+    }
+    return false;
+}
+
 static sl_status clear_leftovers(const char *root)
 {
     char **names = NULL;
@@ -127,8 +136,7 @@ static sl_status clear_leftovers(const char *root)
     sl_status st = SL_OK;
     SL_TRY(sl_list_dir(root, &names, &n));
     for (size_t i = 0; i < n && st == SL_OK; i++) {
-        if (has_prefix(names[i], SL_CHECKPOINT_TMP) || has_prefix(names[i], SL_CHECKPOINT_TRASH) ||
-            has_prefix(names[i], SL_CHECKPOINT_REPLACED))
+        if (is_leftover(names[i]))
             st = clear_one(root, names[i]);
     }
     sl_names_free(&names, n);
