@@ -13,21 +13,23 @@
 #include "config/config.h"
 #include "kernels/cpu.h"
 
-/* What all rows of one normalisation share. */
+/* Rows of one normalisation: row (i, j) of x starts at x + i*x_outer + j*x_inner. */
 struct sl_vec_norm {
-    size_t width;
+    size_t outer, inner, width;
     bool rms; /* no mean */
     float eps;
     const float *scale; /* [width] */
     const float *bias;  /* [width] or NULL */
-};
-
-/* One row of it, backward. */
-struct sl_vec_norm_grad {
-    const float *x, *dy; /* [width] */
-    float mean, rstd;
-    float *dx;             /* [width] assigned, or += if accumulate; may be dy */
-    bool accumulate;       /* then dx is not dy */
+    const float *x;
+    size_t x_outer, x_inner;
+    float *y; /* forward: may be x */
+    size_t y_outer, y_inner;
+    float *mean, *rstd; /* [outer, inner] written by forward, read by backward; rms: mean unused */
+    /* backward */
+    const float *dy; /* strides of y */
+    float *dx;       /* assigned, or += if accumulate; may be dy if not */
+    size_t dx_outer, dx_inner;
+    bool accumulate;
     float *dscale, *dbias; /* [width] +=; dbias NULL = none */
 };
 
@@ -69,9 +71,8 @@ struct sl_vec_kernels {
                      float *y); /* in place */
     void (*gate_bwd)(enum sl_gate kind, size_t n, const float *dy, const float *o, const float *g,
                      float *d_o, float *dg); /* in place */
-    void (*norm_fwd)(const struct sl_vec_norm *c, const float *x, float *y, float *mean,
-                     float *rstd); /* in place */
-    void (*norm_bwd)(const struct sl_vec_norm *c, const struct sl_vec_norm_grad *g);
+    void (*norm_fwd)(const struct sl_vec_norm *n);
+    void (*norm_bwd)(const struct sl_vec_norm *n);
     /* The row's loss: the sum over classes of the cross-entropies, or the cross-entropy. */
     double (*sigmoid_xent)(const struct sl_vec_xent *x);
     double (*softmax_xent)(const struct sl_vec_xent *x);
