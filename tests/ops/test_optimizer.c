@@ -168,7 +168,8 @@ static void test_courses(void **state)
     for (size_t k = 0; k < TEST_COUNT(kinds); k++)
         for (size_t i = 0; i < TEST_COUNT(sizes); i++)
             for (int bf16 = 0; bf16 < 2; bf16++)
-                try_course(&rng, kinds[k], sizes[i], bf16 == 1, i % 2 ? 1.0 : 1e-3);
+                if (sizes[i] < 1000 || bf16 == (int)(k % 2)) /* the large ones take long */
+                    try_course(&rng, kinds[k], sizes[i], bf16 == 1, i % 2 ? 1.0 : 1e-3);
     print_message("seed %llu\n", (unsigned long long)seed);
 }
 
