@@ -35,7 +35,7 @@ echo "seed $seed, a straight run takes $length_ms ms"
 runs=${SOFTLESS_TEST_KILL_RUNS:-8}
 for ((i = 0; i < runs; i++)); do
     for ((k = 0; k < 3; k++)); do
-        train "$work/killed$i" >/dev/null 2>&1 &
+        "$program" train "$work/tiny.yaml" --run-dir "$work/killed$i" -q >/dev/null 2>&1 & # pid is the program's own
         pid=$!
         sleep "$(awk -v r=$RANDOM -v ms="$length_ms" 'BEGIN { printf "%.3f", r / 32768 * ms / 1000 }')"
         kill -9 $pid 2>/dev/null || true
