@@ -70,10 +70,12 @@ struct sl_gemm_kernels {
     size_t kc;      /* depth of a pass: a panel of A [kc, mr] stays in L1 while B streams past */
     size_t columns; /* of a task: its panels of B [columns, kc] stay in L2 */
     /* Of a task with transposed A, which packs both operands: they and its sums stay in L2. */
-    size_t long_rows, long_columns;
+    size_t long_rows, long_columns, long_kc;
     void (*tile)(const struct sl_gemm_tile *);
     void (*pack_a)(const struct sl_gemm_pack *);
     void (*pack_b)(const struct sl_gemm_pack *);
+    /* sum[i] += sum over k of src[k*ld + i], i < lanes */
+    void (*sum_rows)(size_t lanes, size_t k, const float *src, size_t ld, float *sum);
     void (*finish)(const struct sl_gemm_finish *);
     void (*add)(size_t n, const float *src, float *dst);       /* dst += src */
     void (*narrow)(size_t n, const float *src, uint16_t *dst); /* float -> bf16 */

@@ -15,14 +15,14 @@ struct run {
     struct sl_cpu_scratch scratch;
     float *panels; /* [n_tiles][k, nr] if B is packed once */
     float *tiles;  /* [chunks][m_tiles][n_tiles][mr, nr] partial sums */
-    float *sums;   /* [chunks][m_tiles][a_width] partial sums of A */
+    float *sums;   /* [chunks][m_tiles][sum_step] partial sums of A */
 };
 
 /* What one task works on, and its worker's buffers. */
 struct block {
     size_t chunk, m0, m1, n0, n1; /* tiles [m0, m1) x [n0, n1) */
     float *tile;                  /* [mr, nr] */
-    float *sums;                  /* [m1-m0][a_width] */
+    float *sums;                  /* [m1-m0][sum_step] */
     float *a;                     /* [m1-m0][k_step, a_width] */
     float *b;                     /* [n1-n0][k_step, nr] */
     float *tiles;                 /* [m1-m0][n1-n0][mr, nr] */
@@ -188,6 +188,14 @@ static void look_ahead(const struct run *r, const struct block *b, size_t tile, 
     }
 }
 
+static void point_into_a(const struct sl_gemm_args *a, size_t row, size_t k0,
+                         struct sl_gemm_tile *t)
+{
+    t->a = (const float *)a->a + (a->a_t ? k0 * a->lda + row : row * a->lda + k0);
+    t->a_row = a->a_t ? 1 : a->lda;
+    t->a_step = a->a_t ? a->lda : 1;
+}
+
 /* One pass over k for the whole block: a panel of A stays in L1 while B's stream past. */
 static void do_pass(const struct run *r, const struct block *b, size_t k0, size_t k, bool first,
                     bool last)
@@ -199,6 +207,9 @@ static void do_pass(const struct run *r, const struct block *b, size_t k0, size_
     size_t panel_step = p->b_panel;
     if (!p->a_direct)
         pack_a(r, b, k0, k);
+    else if (a->a_sum && b->n0 == 0)
+        p->kernels->sum_rows(least(b->m1 * mr, a->m) - b->m0 * mr, k,
+                             (const float *)a->a + k0 * a->lda + b->m0 * mr, a->lda, b->sums);
     if (p->b == SL_GEMM_B_LOCAL) {
         pack_b(r, b->n0, b->n1, k0, k, b->b, p->b_panel);
     } else {
@@ -209,11 +220,8 @@ static void do_pass(const struct run *r, const struct block *b, size_t k0, size_
     for (size_t i = b->m0; i < b->m1; i++) {
         struct sl_gemm_tile t = {.k = k, .a_row = 1, .a_step = a_width};
         t.a = b->a + (i - b->m0) * p->a_panel;
-        if (p->a_direct) {
-            t.a = (const float *)a->a + i * mr * a->lda + k0;
-            t.a_row = a->lda;
-            t.a_step = 1;
-        }
+        if (p->a_direct)
+            point_into_a(a, i * mr, k0, &t);
         for (size_t j = b->n0; j < b->n1; j++) {
             t.b = panels + (j - b->n0) * panel_step;
             look_ahead(r, b, (i - b->m0) * (b->n1 - b->n0) + j - b->n0, k0 + k, &t);
@@ -222,11 +230,11 @@ static void do_pass(const struct run *r, const struct block *b, size_t k0, size_
     }
 }
 
-/* Sums lie in panels of a_width, of which the first mr count. */
+/* Of each tile's sum_step sums the first mr count. */
 static void add_sums(const struct run *r, size_t m0, size_t m1, const float *sums)
 {
     const struct sl_gemm_kernels *kernels = r->plan.kernels;
-    for (size_t i = m0; i < m1; i++, sums += kernels->a_width)
+    for (size_t i = m0; i < m1; i++, sums += r->plan.sum_step)
         for (size_t q = 0; q < least(kernels->mr, r->args->m - i * kernels->mr); q++)
             r->args->a_sum[i * kernels->mr + q] += sums[q];
 }
@@ -248,11 +256,10 @@ static void block_task(void *arg, size_t task, size_t worker)
     b.b = b.a + p->worker_a;
     b.sums = b.b + p->worker_b;
     const bool sums = r->args->a_sum && b.n0 == 0;
-    const size_t a_width = p->kernels->a_width;
     if (p->chunks > 1)
-        b.sums = r->sums + (b.chunk * p->m_tiles + b.m0) * a_width;
+        b.sums = r->sums + (b.chunk * p->m_tiles + b.m0) * p->sum_step;
     if (sums)
-        memset(b.sums, 0, (b.m1 - b.m0) * a_width * sizeof(float));
+        memset(b.sums, 0, (b.m1 - b.m0) * p->sum_step * sizeof(float));
     const size_t begin = b.chunk * p->chunk_k;
     const size_t end = least(begin + p->chunk_k, r->args->k);
     for (size_t pass = 0; pass < p->k_passes; pass++) {
@@ -279,9 +286,9 @@ static void reduce_task(void *arg, size_t task, size_t worker)
         finish_tile(r, task, j, total + j * size);
     if (!r->args->a_sum)
         return;
-    float *sums = r->sums + task * kernels->a_width;
+    float *sums = r->sums + task * p->sum_step;
     for (size_t c = 1; c < p->chunks; c++)
-        kernels->add(kernels->a_width, sums + c * p->m_tiles * kernels->a_width, sums);
+        kernels->add(p->sum_step, sums + c * p->m_tiles * p->sum_step, sums);
     add_sums(r, task, task + 1, sums);
 }
 

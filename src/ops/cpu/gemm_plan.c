@@ -9,9 +9,12 @@
 enum {
     ROWS = 112,       /* of a block whose A is read in place: many, so that B stays in cache */
     TASKS = 24,       /* enough to keep a dozen threads evenly busy */
+    TASKS_LONG = 8,   /* the same with transposed A, where large blocks matter more */
     CHUNK_K = 256,    /* the least k that pays for a partial tile's round trip */
     CHUNK_AREA = 192, /* squares of this side that make a product rich in tiles */
-    PANEL_GAP = 16    /* floats between panels: at multiples of 4 KB they would share cache sets */
+    PANEL_GAP = 16,   /* floats between panels: at multiples of 4 KB they would share cache sets */
+    DIRECT_STRIDE = 256 /* floats between rows of a transposed A that is read where it lies: more
+                         * would need a page and a cache set for every few rows */
 };
 
 static const size_t least_task = 512 * 1024; /* multiply-adds: a few microseconds */
@@ -32,7 +35,7 @@ static void choose_chunks(const struct sl_gemm_args *a, struct sl_gemm_plan *p)
     p->chunk_k = sl_gemm_ceil(a->k, p->chunks);
     if (p->chunk_k > 0)
         p->chunks = sl_gemm_ceil(a->k, p->chunk_k);
-    p->k_passes = sl_gemm_ceil(p->chunk_k, p->kernels->kc);
+    p->k_passes = sl_gemm_ceil(p->chunk_k, a->a_t ? p->kernels->long_kc : p->kernels->kc);
     if (p->k_passes == 0)
         p->k_passes = 1;
     p->k_step = sl_gemm_ceil(p->chunk_k, p->k_passes);
@@ -47,7 +50,8 @@ static void choose_blocks(const struct sl_gemm_args *a, struct sl_gemm_plan *p)
         p->block_m = p->m_tiles;
     if (p->block_n > p->n_tiles)
         p->block_n = p->n_tiles;
-    while (tasks_of(p) < TASKS &&
+    const size_t enough = a->a_t ? TASKS_LONG : TASKS;
+    while (tasks_of(p) < enough &&
            p->block_m * mr * p->block_n * nr * p->chunk_k >= 2 * least_task) {
         const size_t rows = p->block_m * mr, columns = p->block_n * nr;
         if (columns > rows && p->block_n > 1)
@@ -63,7 +67,8 @@ static void choose_blocks(const struct sl_gemm_args *a, struct sl_gemm_plan *p)
 
 static void choose_operands(const struct sl_gemm_args *a, struct sl_gemm_plan *p)
 {
-    p->a_direct = !a->a_t && a->type == SL_F32 && !a->a_sum;
+    p->a_direct = a->type == SL_F32 && (a->a_t ? a->lda <= DIRECT_STRIDE : !a->a_sum);
+    p->sum_step = p->a_direct ? p->kernels->mr : p->kernels->a_width;
     if (a->b_packed && a->type == SL_F32)
         p->b = SL_GEMM_B_READY;
     else if (!a->b_packed && !a->a_t && p->blocks_m > 1)
@@ -92,8 +97,8 @@ sl_status sl_gemm_plan_make(const struct sl_gemm_args *a, const struct sl_gemm_k
     const size_t block_tiles = p.block_m * p.block_n * mr * nr;
     p.shared_b = p.b == SL_GEMM_B_ONCE ? panels : 0;
     p.shared_tiles = p.chunks > 1 ? p.chunks * area : 0;
-    p.shared_sums = p.chunks > 1 && a->a_sum ? p.chunks * p.m_tiles * kernels->a_width : 0;
-    p.worker_sums = a->a_sum && p.chunks == 1 ? p.block_m * kernels->a_width : 0;
+    p.shared_sums = p.chunks > 1 && a->a_sum ? p.chunks * p.m_tiles * p.sum_step : 0;
+    p.worker_sums = a->a_sum && p.chunks == 1 ? p.block_m * p.sum_step : 0;
     p.worker_a = p.a_direct ? 0 : p.block_m * p.a_panel;
     p.worker_b = p.b == SL_GEMM_B_LOCAL ? p.block_n * p.b_panel : 0;
     p.worker_tiles = p.chunks == 1 && p.k_passes > 1 ? block_tiles : 0;

@@ -28,6 +28,7 @@ struct sl_gemm_plan {
     enum sl_gemm_b b;
     bool a_direct;           /* kernels read A where it lies */
     size_t a_panel, b_panel; /* floats from panel to panel in a worker's buffers */
+    size_t sum_step;         /* floats from tile to tile in the sums of A */
     /* scratch, in floats: shared = panels of B, partial tiles, partial sums of A; worker = one
      * tile, sums of A, the block's panels of A and B, its partial tiles */
     size_t shared_b, shared_tiles, shared_sums;
