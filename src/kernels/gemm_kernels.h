@@ -59,7 +59,7 @@ struct sl_gemm_finish {
     bool bf16; /* type of c, and of aux but for RESIDUAL */
     void *c;   /* [rows, cols], rows ldc apart */
     size_t ldc;
-    void *aux; /* [rows, cols], rows ldaux apart */
+    void *aux; /* [rows, cols], rows ldaux apart; GELU: NULL = not wanted */
     size_t ldaux;
 };
 

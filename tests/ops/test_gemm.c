@@ -425,6 +425,28 @@ static void test_residual_in_place(void **state)
     release(&p);
 }
 
+/* Inference keeps no pre-activation: aux NULL, same c. */
+static void test_gelu_without_aux(void **state)
+{
+    (void)state;
+    sl_rng rng = sl_rng_at(seed, SL_RNG_TEST, 2500, 0);
+    struct problem p = {.args = {.m = 31, .n = 45, .k = 20, .epilogue = SL_EPI_GELU}};
+    fill(&p, &rng);
+    struct sl_device *dev = open_device(NULL, 2);
+    run(dev, &p, false);
+    struct sl_gemm_args g = p.args;
+    float *c = allocate(p.size_c);
+    memcpy(c, p.c0, p.size_c);
+    g.c = c;
+    g.aux = NULL;
+    g.ldaux = 0;
+    assert_int_equal(dev->ops->gemm(dev, &g), SL_OK);
+    assert_memory_equal(c, p.c, p.size_c);
+    free(c);
+    sl_device_close(&dev);
+    release(&p);
+}
+
 /* A NaN or Inf in an operand reaches every result it belongs to. */
 static void test_nan_propagates(void **state)
 {
@@ -519,9 +541,13 @@ static void test_peak_and_precision(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_random_shapes),      cmocka_unit_test(test_model_shapes),
-        cmocka_unit_test(test_residual_in_place),  cmocka_unit_test(test_nan_propagates),
-        cmocka_unit_test(test_refusals),           cmocka_unit_test(test_empty),
+        cmocka_unit_test(test_random_shapes),
+        cmocka_unit_test(test_model_shapes),
+        cmocka_unit_test(test_residual_in_place),
+        cmocka_unit_test(test_gelu_without_aux),
+        cmocka_unit_test(test_nan_propagates),
+        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_empty),
         cmocka_unit_test(test_peak_and_precision),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

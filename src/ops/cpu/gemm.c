@@ -93,7 +93,8 @@ static void pack_a(const struct run *r, const struct block *b, size_t k0, size_t
 
 /* ---- tiles ---- */
 
-static void finish_tile(const struct run *r, size_t i, size_t j, float *tile)
+/* Epilogue of tile (i, j); `biased`: the bias is in it already. */
+static void finish_tile(const struct run *r, size_t i, size_t j, float *tile, bool biased)
 {
     const struct sl_gemm_args *a = r->args;
     const struct sl_gemm_kernels *kernels = r->plan.kernels;
@@ -103,7 +104,7 @@ static void finish_tile(const struct run *r, size_t i, size_t j, float *tile)
         .rows = least(kernels->mr, a->m - row),
         .cols = least(kernels->nr, a->n - column),
         .r = tile,
-        .bias = a->bias ? a->bias + column : NULL,
+        .bias = a->bias && !biased ? a->bias + column : NULL,
         .epilogue = a->epilogue,
         .gelu = a->gelu,
         .accumulate = a->accumulate,
@@ -158,8 +159,9 @@ static void do_tile(const struct run *r, const struct block *b, size_t i, size_t
         return;
     }
     t->out = b->tile;
+    t->bias = a->bias && column + nr <= a->n ? a->bias + column : NULL;
     p->kernels->tile(t);
-    finish_tile(r, i, j, b->tile);
+    finish_tile(r, i, j, b->tile, t->bias != NULL);
 }
 
 /* Lets the block's `tile`-th tile prefetch one column of cache lines of what the next pass, from k
@@ -283,7 +285,7 @@ static void reduce_task(void *arg, size_t task, size_t worker)
     for (size_t c = 1; c < p->chunks; c++)
         kernels->add(row, total + c * p->m_tiles * row, total);
     for (size_t j = 0; j < p->n_tiles; j++)
-        finish_tile(r, task, j, total + j * size);
+        finish_tile(r, task, j, total + j * size, false);
     if (!r->args->a_sum)
         return;
     float *sums = r->sums + task * p->sum_step;
@@ -296,8 +298,8 @@ static void reduce_task(void *arg, size_t task, size_t worker)
 
 static sl_status check(const struct sl_gemm_args *a)
 {
-    const bool needs_aux = a->epilogue == SL_EPI_RESIDUAL || a->epilogue == SL_EPI_GELU ||
-                           a->epilogue == SL_EPI_GELU_BWD;
+    const bool needs_aux = a->epilogue == SL_EPI_RESIDUAL || a->epilogue == SL_EPI_GELU_BWD ||
+                           (a->epilogue == SL_EPI_GELU && a->aux);
     if (a->accumulate && (a->epilogue != SL_EPI_NONE || a->c_type != SL_F32))
         SL_FAIL(SL_ERR_ARGUMENT, "matrix product: accumulating needs float c and no epilogue");
     if (a->epilogue == SL_EPI_RESIDUAL && a->c_type != SL_F32)
