@@ -186,6 +186,31 @@ static void test_retries_in_new_folders(void **state)
     assert_string_equal(listing(), "LAST best step-000000010 step-000000020");
 }
 
+static int cannot_publish(const char *from, const char *to)
+{
+    if (strstr(from, "/tmp-")) {
+        errno = EIO;
+        return -1;
+    }
+    return fault.real.rename(from, to);
+}
+
+/* The checkpoint that stood aside for its successor is back at once, not only at the next load. */
+static void test_failed_replacement_is_undone(void **state)
+{
+    (void)state;
+    fresh_run();
+    assert_int_equal(save(20), SL_OK);
+    fault_arm();
+    sl_io.rename = cannot_publish;
+    const sl_status st = save(20);
+    fault_disarm();
+    assert_int_equal(st, SL_ERR_IO);
+    assert_non_null(strstr(sl_error_message(), "publish"));
+    assert_string_equal(listing(), "LAST best step-000000020");
+    assert_int_equal(load_and_compare(), 20);
+}
+
 static void test_load_faults(void **state)
 {
     (void)state;
