@@ -365,10 +365,15 @@ static void test_allocation_failures(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_order_of_syncs),         cmocka_unit_test(test_every_call_fails),
-        cmocka_unit_test(test_retries_in_new_folders), cmocka_unit_test(test_load_faults),
-        cmocka_unit_test(test_kill_before_every_call), cmocka_unit_test(test_kill_while_replacing),
-        cmocka_unit_test(test_kill_while_pruning),     cmocka_unit_test(test_allocation_failures),
+        cmocka_unit_test(test_order_of_syncs),
+        cmocka_unit_test(test_every_call_fails),
+        cmocka_unit_test(test_retries_in_new_folders),
+        cmocka_unit_test(test_failed_replacement_is_undone),
+        cmocka_unit_test(test_load_faults),
+        cmocka_unit_test(test_kill_before_every_call),
+        cmocka_unit_test(test_kill_while_replacing),
+        cmocka_unit_test(test_kill_while_pruning),
+        cmocka_unit_test(test_allocation_failures),
     };
     return cmocka_run_group_tests(tests, fixture_make, fixture_remove);
 }
