@@ -1,10 +1,8 @@
 /*
  * safetensors: files that must be read, more than sixty that must be refused with the right words,
- * every truncation, every bit of a small file flipped, every limit at its edge, conversions, and
- * faults of reads and allocations.
+ * every truncation, every bit of a small file flipped, and every limit at its edge.
  */
 #define _DEFAULT_SOURCE
-#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -14,27 +12,13 @@
 
 #include "base/alloc.h"
 #include "format/safetensors.h"
-#include "support/faults.h"
 #include "support/files.h"
-
-/* A file of this header text in front of n_data bytes 0, 1, 2, ... The stated length may lie. */
-static void build(const char *path, const char *header, size_t n, uint64_t stated, size_t n_data)
-{
-    unsigned char *bytes = malloc(8 + n + n_data);
-    assert_non_null(bytes);
-    for (int i = 0; i < 8; i++)
-        bytes[i] = (unsigned char)(stated >> (8 * i));
-    memcpy(bytes + 8, header, n);
-    for (size_t i = 0; i < n_data; i++)
-        bytes[8 + n + i] = (unsigned char)i;
-    put_file(path, bytes, 8 + n + n_data);
-    free(bytes);
-}
+#include "support_safetensors.h"
 
 static sl_status open_text(const char *header, size_t n_data)
 {
     struct sl_safetensors st;
-    build(scratch("case"), header, strlen(header), strlen(header), n_data);
+    build_safetensors(scratch("case"), header, strlen(header), strlen(header), n_data);
     const sl_status status = sl_st_open(scratch("case"), &st);
     if (status == SL_OK)
         sl_st_close(&st);
@@ -258,7 +242,7 @@ static void test_header_length(void **state)
         values[count++] = n + 4 - 8 + d; /* around the header, the rest and the size of the file */
     for (size_t i = 0; i < count; i++) {
         struct sl_safetensors st;
-        build(scratch("length"), header, n, values[i], 4);
+        build_safetensors(scratch("length"), header, n, values[i], 4);
         const sl_status status = sl_st_open(scratch("length"), &st);
         assert_int_equal(status, values[i] == n ? SL_OK : SL_ERR_DATA);
         refused += status != SL_OK;
@@ -267,28 +251,6 @@ static void test_header_length(void **state)
     }
     print_message("%zu header lengths, %zu refused\n", count, refused);
     assert_true(refused >= count - 3 && refused < count);
-}
-
-static void write_sample(const char *path)
-{
-    static const float a[6] = {1, 2, 3, 4, 5, 6};
-    static const uint16_t b[3] = {0x3F80, 0x4000, 0x4040};
-    const struct sl_st_out tensors[] = {
-        {.name = "layer.weight", .dtype = SL_ST_F32, .rank = 2, .shape = {2, 3}, .data = a},
-        {.name = "layer.bias", .dtype = SL_ST_BF16, .rank = 1, .shape = {3}, .data = b},
-        {.name = "empty", .dtype = SL_ST_I64, .rank = 1, .shape = {0}, .data = NULL},
-    };
-    const struct sl_st_meta meta[] = {{"format", "pt"}, {"quote\"d", "line\nbreak \xC3\xA9"}};
-    char digest[SL_DIGEST_SIZE], expected[SL_DIGEST_SIZE];
-    uint64_t size = 0;
-    size_t n = 0;
-    unlink(path);
-    assert_int_equal(sl_st_write(path, tensors, 3, meta, 2, digest, &size), SL_OK);
-    unsigned char *bytes = get_file(path, &n);
-    sl_digest(bytes, n, expected);
-    free(bytes);
-    assert_string_equal(digest, expected);
-    assert_int_equal(size, n);
 }
 
 static void test_every_truncation(void **state)
@@ -354,7 +316,7 @@ static void test_header_size_limit(void **state)
     for (size_t extra = 0; extra <= 1; extra++) {
         struct sl_safetensors st;
         const size_t n = SL_ST_HEADER_MAX + extra;
-        build(scratch("limit"), header, n, n, 0);
+        build_safetensors(scratch("limit"), header, n, n, 0);
         const sl_status status = sl_st_open(scratch("limit"), &st);
         assert_int_equal(status, extra ? SL_ERR_DATA : SL_OK);
         if (status == SL_OK)
@@ -377,7 +339,7 @@ static void test_tensor_count_limit(void **state)
                                   "[%d,%d]}",
                                   i ? ',' : '{', i, i, i + 1);
         header[n++] = '}';
-        build(scratch("many"), header, n, n, (size_t)(SL_ST_TENSORS_MAX + extra));
+        build_safetensors(scratch("many"), header, n, n, (size_t)(SL_ST_TENSORS_MAX + extra));
         const sl_status status = sl_st_open(scratch("many"), &st);
         assert_int_equal(status, extra ? SL_ERR_DATA : SL_OK);
         if (status != SL_OK)
@@ -418,202 +380,11 @@ static void test_bombs(void **state)
         size_t at = (size_t)snprintf(header, n, "{\"t\":[");
         while (at + strlen(units[u]) < n)
             at += (size_t)snprintf(header + at, n - at + 8, "%s", units[u]);
-        build(scratch("bomb"), header, at, at, 0);
+        build_safetensors(scratch("bomb"), header, at, at, 0);
         assert_int_equal(sl_st_open(scratch("bomb"), &st), SL_ERR_DATA);
         assert_int_equal(sl_alloc_stats_get().live_bytes, before);
     }
     free(header);
-}
-
-/* ---- conversions ---- */
-
-static double half_value(unsigned h)
-{
-    const int exponent = (int)(h >> 10 & 31);
-    const double fraction = h & 1023, sign = h & 0x8000 ? -1 : 1;
-    if (exponent == 31)
-        return fraction > 0 ? (double)NAN : sign * (double)INFINITY;
-    return sign * (exponent ? ldexp(1024 + fraction, exponent - 25) : ldexp(fraction, -24));
-}
-
-static void read_one(enum sl_st_dtype dtype, const void *data, size_t n, float *out)
-{
-    struct sl_safetensors st;
-    const struct sl_st_out tensor = {
-        .name = "t", .dtype = dtype, .rank = 1, .shape = {n}, .data = data};
-    unlink(scratch("convert"));
-    assert_int_equal(sl_st_write(scratch("convert"), &tensor, 1, NULL, 0, NULL, NULL), SL_OK);
-    assert_int_equal(sl_st_open(scratch("convert"), &st), SL_OK);
-    assert_int_equal(sl_st_read_f32(&st, sl_st_find(&st, "t"), out, n), SL_OK);
-    sl_st_close(&st);
-}
-
-static void test_all_half_and_bf16_values(void **state)
-{
-    (void)state;
-    enum { N = 65536 };
-    uint16_t *bits = malloc(N * sizeof *bits);
-    float *out = malloc(N * sizeof *out);
-    assert_true(bits && out);
-    for (unsigned i = 0; i < N; i++)
-        bits[i] = (uint16_t)i;
-    read_one(SL_ST_F16, bits, N, out);
-    for (unsigned i = 0; i < N; i++) {
-        const double expected = half_value(i);
-        if (isnan(expected))
-            assert_true(isnan(out[i]));
-        else
-            assert_true((double)out[i] == expected && !signbit(out[i]) == !(i >> 15));
-    }
-    read_one(SL_ST_BF16, bits, N, out);
-    for (uint32_t i = 0; i < N; i++) {
-        uint32_t got;
-        memcpy(&got, &out[i], sizeof got);
-        assert_int_equal(got, i << 16);
-    }
-    free(bits);
-    free(out);
-}
-
-static void test_double_rounds_once(void **state)
-{
-    (void)state;
-    const double x[4] = {1 + 0x1p-24, 1 + 0x1.8p-24, -0.0, 1e300};
-    float out[4];
-    read_one(SL_ST_F64, x, 4, out);
-    assert_true(out[0] == 1 && out[1] == 1 + 0x1p-23f && signbit(out[2]) && isinf(out[3]));
-}
-
-static void test_integers_are_no_floats(void **state)
-{
-    (void)state;
-    struct sl_safetensors st;
-    float x = 7;
-    build(scratch("int"), T("\"dtype\":\"I32\",\"shape\":[1],\"data_offsets\":[0,4]"),
-          strlen(T("\"dtype\":\"I32\",\"shape\":[1],\"data_offsets\":[0,4]")),
-          strlen(T("\"dtype\":\"I32\",\"shape\":[1],\"data_offsets\":[0,4]")), 4);
-    assert_int_equal(sl_st_open(scratch("int"), &st), SL_OK);
-    assert_int_equal(sl_st_read_f32(&st, &st.tensors[0], &x, 1), SL_ERR_DATA);
-    assert_true(x == 7);
-    sl_st_close(&st);
-}
-
-/* ---- writing ---- */
-
-static void test_write_and_read(void **state)
-{
-    (void)state;
-    struct sl_safetensors st;
-    float a[6];
-    write_sample(scratch("round"));
-    assert_int_equal(sl_st_open(scratch("round"), &st), SL_OK);
-    assert_int_equal(st.data_offset % 64, 0);
-    assert_int_equal(st.n, 3);
-    assert_int_equal(st.n_meta, 3);
-    assert_string_equal(sl_st_meta_get(&st, "quote\"d"), "line\nbreak \xC3\xA9");
-    assert_int_equal(sl_st_check_digest(&st), SL_OK);
-    assert_int_equal(sl_st_read_f32(&st, sl_st_find(&st, "layer.weight"), a, 6), SL_OK);
-    for (int i = 0; i < 6; i++)
-        assert_true(a[i] == (float)(i + 1));
-    sl_st_close(&st);
-}
-
-static void test_writer_refuses_what_the_reader_would(void **state)
-{
-    (void)state;
-    static const float x[2] = {1, 2};
-    static const struct sl_st_meta meta[] = {{"a", "1"}, {"a", "2"}, {"b", "\xFF"}};
-    static const struct {
-        struct sl_st_out tensors[2];
-        size_t n;
-        const struct sl_st_meta *meta;
-        size_t n_meta;
-        const char *word;
-    } bad[] = {
-        {{{"t", SL_ST_F32, 1, {1}, x}, {"t", SL_ST_F32, 1, {1}, x}}, 2, NULL, 0, "duplicate"},
-        {{{"__metadata__", SL_ST_F32, 1, {1}, x}}, 1, NULL, 0, "duplicate"},
-        {{{"", SL_ST_F32, 1, {1}, x}}, 1, NULL, 0, "0 bytes"},
-        {{{"\xC3", SL_ST_F32, 1, {1}, x}}, 1, NULL, 0, "bad JSON"},
-        {{{"t", SL_ST_F32, 9, {1}, x}}, 1, NULL, 0, "rank 9"},
-        {{{"t", SL_ST_F32, 2, {SIZE_MAX, 2}, x}}, 1, NULL, 0, "overflows"},
-        {{{"t", SL_ST_F32, 1, {1}, x}}, 1, meta, 2, "duplicate"},
-        {{{"t", SL_ST_F32, 1, {1}, x}}, 1, meta + 2, 1, "bad JSON"},
-    };
-    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-        assert_int_equal(sl_st_write(scratch("refused"), bad[i].tensors, bad[i].n, bad[i].meta,
-                                     bad[i].n_meta, NULL, NULL),
-                         SL_ERR_ARGUMENT);
-        if (!strstr(sl_error_message(), bad[i].word))
-            fail_msg("case %zu: %s", i, sl_error_message());
-        assert_false(sl_is_file(scratch("refused")));
-    }
-    write_sample(scratch("taken"));
-    const struct sl_st_out t = {"t", SL_ST_F32, 1, {1}, x};
-    assert_int_equal(sl_st_write(scratch("taken"), &t, 1, NULL, 0, NULL, NULL), SL_ERR_CREATE);
-}
-
-/* ---- faults ---- */
-
-static sl_status open_and_read_all(const char *path)
-{
-    struct sl_safetensors st;
-    float a[6];
-    SL_TRY(sl_st_open(path, &st));
-    sl_status status = sl_st_check_digest(&st);
-    if (status == SL_OK)
-        status = sl_st_read_f32(&st, sl_st_find(&st, "layer.weight"), a, 6);
-    sl_st_close(&st);
-    return status;
-}
-
-static void test_read_faults(void **state)
-{
-    (void)state;
-    size_t failed = 0;
-    write_sample(scratch("faulty"));
-    for (size_t at = 1;; at++) {
-        fault_arm();
-        fault.fail_at = at;
-        fault.error = EIO;
-        const sl_status status = open_and_read_all(scratch("faulty"));
-        const bool hit = fault.failed > 0;
-        fault_disarm();
-        if (!hit)
-            break;
-        failed++;
-        if (status != SL_OK) { /* close after reading may fail without harm */
-            assert_int_equal(status, SL_ERR_IO);
-            assert_non_null(strstr(sl_error_message(), "Input/output error"));
-        }
-    }
-    assert_true(failed >= 5); /* open, length, header, digest, tensor, close */
-    fault_arm();
-    fault.piece = 1;
-    fault.interrupt = true;
-    assert_int_equal(open_and_read_all(scratch("faulty")), SL_OK);
-    fault_disarm();
-}
-
-static void test_allocation_failures(void **state)
-{
-    (void)state;
-    size_t failures = 0;
-    write_sample(scratch("alloc"));
-    const size_t live = sl_alloc_stats_get().live_bytes;
-    for (int sticky = 0; sticky <= 1; sticky++) {
-        for (size_t at = 1;; at++) {
-            sl_alloc_fail_at(at, sticky);
-            const sl_status status = open_and_read_all(scratch("alloc"));
-            sl_alloc_fail_at(0, false);
-            assert_int_equal(sl_alloc_stats_get().live_bytes, live);
-            if (status == SL_OK)
-                break;
-            assert_int_equal(status, SL_ERR_MEMORY);
-            failures++;
-        }
-    }
-    print_message("allocation failures: %zu\n", failures);
-    assert_true(failures >= 2 * 15);
 }
 
 int main(void)
@@ -630,13 +401,6 @@ int main(void)
         cmocka_unit_test(test_tensor_count_limit),
         cmocka_unit_test(test_name_limit),
         cmocka_unit_test(test_bombs),
-        cmocka_unit_test(test_all_half_and_bf16_values),
-        cmocka_unit_test(test_double_rounds_once),
-        cmocka_unit_test(test_integers_are_no_floats),
-        cmocka_unit_test(test_write_and_read),
-        cmocka_unit_test(test_writer_refuses_what_the_reader_would),
-        cmocka_unit_test(test_read_faults),
-        cmocka_unit_test(test_allocation_failures),
     };
     return cmocka_run_group_tests(tests, scratch_make, scratch_remove);
 }
