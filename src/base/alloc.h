@@ -7,7 +7,8 @@
 
 #include "base/error.h"
 
-/* NULL with the error recorded when count*size overflows, is zero, or memory is out. */
+/* NULL with the error recorded when count*size overflows or memory is out; a block of no bytes is a
+ * block like any other. */
 void *sl_calloc(size_t count, size_t size);
 /* Grows or shrinks to `count` elements; old content kept, new bytes zeroed; p stays valid when
  * NULL comes back. old_count is what p holds now. */

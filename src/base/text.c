@@ -57,17 +57,67 @@ void sl_text_addf(sl_text *t, const char *fmt, ...)
     va_end(again);
 }
 
+enum { REPLACEMENT = 0xFFFD };
+
+/* Bytes of the UTF-8 character at s (n remain) with its number, or 0 if it is not one. */
+static size_t utf8_decode(const unsigned char *s, size_t n, unsigned *code)
+{
+    static const unsigned lowest[5] = {0, 0, 0x80, 0x800, 0x10000};
+    const size_t k = s[0] < 0x80       ? 1
+                     : s[0] >> 5 == 6  ? 2
+                     : s[0] >> 4 == 14 ? 3
+                     : s[0] >> 3 == 30 ? 4
+                                       : 0;
+    if (k == 0 || k > n)
+        return 0;
+    unsigned x = k == 1 ? s[0] : s[0] & (0x7Fu >> k);
+    for (size_t i = 1; i < k; i++) {
+        if (s[i] >> 6 != 2)
+            return 0;
+        x = x << 6 | (s[i] & 0x3Fu);
+    }
+    const bool surrogate = x >= 0xD800 && x < 0xE000;
+    if (x < lowest[k] || x > 0x10FFFF || surrogate)
+        return 0;
+    *code = x;
+    return k;
+}
+
+bool sl_text_is_utf8(const char *s)
+{
+    unsigned code;
+    size_t left = strlen(s);
+    for (size_t k; left > 0; s += k, left -= k)
+        if ((k = utf8_decode((const unsigned char *)s, left, &code)) == 0)
+            return false;
+    return true;
+}
+
+/* Whether JSON and YAML both take the character as it stands. Outside ASCII: no C1 control, no line
+ * or paragraph separator (breaks in YAML), no byte order mark, no U+FFFE or U+FFFF. */
+static bool writable(unsigned code)
+{
+    if (code < 0x80)
+        return code >= 0x20 && code < 0x7F && code != '"' && code != '\\';
+    return code >= 0xA0 && code != 0x2028 && code != 0x2029 && code != 0xFEFF && code != 0xFFFE &&
+           code != 0xFFFF;
+}
+
 void sl_text_add_json_string(sl_text *t, const char *s)
 {
+    const unsigned char *c = (const unsigned char *)s;
+    size_t left = strlen(s), k;
     add_bytes(t, "\"", 1);
-    for (; *s; s++) {
-        const unsigned char c = (unsigned char)*s;
-        if (c == '"' || c == '\\')
-            sl_text_addf(t, "\\%c", c);
-        else if (c < 0x20 || c == 0x7F)
-            sl_text_addf(t, "\\u%04x", c);
+    for (; left > 0; c += k, left -= k) {
+        unsigned code = REPLACEMENT;
+        k = utf8_decode(c, left, &code);
+        if (k > 0 && writable(code))
+            add_bytes(t, (const char *)c, k);
+        else if (code == '"' || code == '\\')
+            sl_text_addf(t, "\\%c", (int)code);
         else
-            add_bytes(t, s, 1);
+            sl_text_addf(t, "\\u%04x", code);
+        k = k > 0 ? k : 1;
     }
     add_bytes(t, "\"", 1);
 }
@@ -77,22 +127,23 @@ void sl_text_add_json_string(sl_text *t, const char *s)
 void sl_text_add_json_number(sl_text *t, double x)
 {
     char s[40];
-    int digits = 1;
+    int decimals = 0, exponent = 0;
     if (!isfinite(x)) {
         sl_text_add(t, "null");
         return;
     }
-    for (; digits <= 17; digits++) {
+    for (; decimals < 17; decimals++) {
         double back = 0;
-        snprintf(s, sizeof s, "%.*g", digits, x);
+        snprintf(s, sizeof s, "%.*e", decimals, x);
         if (sscanf(s, "%lf", &back) == 1 && back == x)
             break;
     }
-    const double size = fabs(x);
-    if (size >= 1e-4 && size < 1e15) {
-        const int decimals = digits - 1 - (int)floor(log10(size));
-        snprintf(s, sizeof s, "%.*f", decimals > 0 ? decimals : 0, x);
-    }
+    /* the exponent as printed: that of log10(x) is one too high just below a power of ten */
+    sscanf(strchr(s, 'e') + 1, "%d", &exponent);
+    if (x == 0 || (exponent >= -4 && exponent < 15))
+        snprintf(s, sizeof s, "%.*f", decimals > exponent ? decimals - exponent : 0, x);
+    else
+        snprintf(s, sizeof s, "%.*g", decimals + 1, x);
     sl_text_add(t, s);
 }
 
@@ -115,35 +166,15 @@ void sl_text_clear(sl_text *t)
     *t = (sl_text){0};
 }
 
-/* Bytes of the UTF-8 character at s (n remain), or 0 if it is not one. */
-static size_t utf8_length(const unsigned char *s, size_t n)
-{
-    static const unsigned lowest[5] = {0, 0, 0x80, 0x800, 0x10000};
-    const size_t k = s[0] < 0x80       ? 1
-                     : s[0] >> 5 == 6  ? 2
-                     : s[0] >> 4 == 14 ? 3
-                     : s[0] >> 3 == 30 ? 4
-                                       : 0;
-    if (k == 0 || k > n)
-        return 0;
-    unsigned code = k == 1 ? s[0] : s[0] & (0x7Fu >> k);
-    for (size_t i = 1; i < k; i++) {
-        if (s[i] >> 6 != 2)
-            return 0;
-        code = code << 6 | (s[i] & 0x3Fu);
-    }
-    const bool surrogate = code >= 0xD800 && code < 0xE000;
-    return code >= lowest[k] && code <= 0x10FFFF && !surrogate ? k : 0;
-}
-
 const char *sl_escape(const void *bytes, size_t n, char out[SL_ESCAPED_SIZE])
 {
     enum { CUT = 200 };
     const unsigned char *s = bytes;
     size_t used = 0;
     for (size_t i = 0; i < n;) {
-        const size_t k = utf8_length(s + i, n - i);
-        const bool plain = k > 1 || (k == 1 && s[i] >= 0x20 && s[i] != 0x7F);
+        unsigned code = 0;
+        const size_t k = utf8_decode(s + i, n - i, &code);
+        const bool plain = k > 0 && code >= 0x20 && (code < 0x7F || code >= 0xA0);
         const size_t need = plain ? k : 4;
         if (used + need > CUT) {
             memcpy(out + used, "...", 4);
