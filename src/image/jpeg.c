@@ -22,7 +22,7 @@
 
 /* Work of all passes together. Run lengths let a pass over millions of pixels cost a few bytes, so
  * the count of passes alone does not bound the time. */
-#define MAX_SCANNED_PIXELS ((uint64_t)32 * SL_IMAGE_MAX_PIXELS)
+#define MAX_SCANNED_PIXELS ((uint64_t)16 * SL_IMAGE_MAX_PIXELS)
 
 /* Pixels one byte of a JPEG can stand for: every 8 x 8 block of some component costs a bit at
  * least, and sampling factors up to 2 x 2 let that block cover four times 64 pixels. */

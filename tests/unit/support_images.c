@@ -196,3 +196,14 @@ struct bytes jpeg_make(const struct jpeg_options *options)
     free(row);
     return (struct bytes){out, n};
 }
+
+void jpeg_repeat_last_scan(struct bytes *b, size_t scans)
+{
+    const size_t at = jpeg_find(b, M_SOS, 2), n = jpeg_segment_size(b, at);
+    const size_t extra = (scans - 3) * n;
+    b->p = need(realloc(b->p, b->n + extra));
+    memmove(b->p + at + n + extra, b->p + at + n, b->n - at - n);
+    for (size_t done = n; done < n + extra; done += n)
+        memcpy(b->p + at + done, b->p + at, n);
+    b->n += extra;
+}

@@ -46,5 +46,7 @@ struct jpeg_options {
 };
 /* A gradient, by libjpeg. */
 struct bytes jpeg_make(const struct jpeg_options *options);
+/* Repeats the last scan (of a file with one scan per component) until there are `scans`. */
+void jpeg_repeat_last_scan(struct bytes *b, size_t scans);
 
 #endif

@@ -209,24 +209,29 @@ static void test_size_limits(void **state)
     }
 }
 
-static void test_scan_limit(void **state)
+/* Scans of a small image, and of one so large that the pixels of all scans together are limited:
+ * 64 x 4096 x 4096 = 16 x 64 Mpx. */
+static void test_scan_limits(void **state)
 {
     (void)state;
-    const struct jpeg_options options = {.w = 16, .h = 16, .components = 3, .separate = 1};
-    struct bytes b = jpeg_make(&options);
-    const size_t at = jpeg_find(&b, M_SOS, 2), n = jpeg_segment_size(&b, at);
-    struct bytes scan = {malloc(n), n};
-    assert_non_null(scan.p);
-    memcpy(scan.p, b.p + at, n);
-    for (int scans = 3; scans < SL_IMAGE_MAX_SCANS; scans++)
-        bytes_insert(&b, at, scan.p, n);
-    struct sl_image img = {0};
-    decode_ok(&b, "500 scans", &img);
-    bytes_insert(&b, at, scan.p, n);
-    expect_data_error(&b, "501 scans");
-    sl_image_free(&img);
-    bytes_free(&b);
-    bytes_free(&scan);
+    static const struct {
+        int side;
+        size_t scans;
+        const char *reason;
+    } cases[] = {{16, SL_IMAGE_MAX_SCANS, "501 scans"}, {4096, 64, "65 scans of 4096 x 4096"}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const struct jpeg_options options = {
+            .w = cases[i].side, .h = cases[i].side, .components = 3, .separate = 1};
+        struct bytes good = jpeg_make(&options), bad = bytes_copy(&good);
+        struct sl_image img = {0};
+        jpeg_repeat_last_scan(&good, cases[i].scans);
+        decode_ok(&good, "scans", &img);
+        jpeg_repeat_last_scan(&bad, cases[i].scans + 1);
+        expect_data_error(&bad, cases[i].reason);
+        sl_image_free(&img);
+        bytes_free(&good);
+        bytes_free(&bad);
+    }
 }
 
 /* ---- buffers and the writer ---- */
@@ -311,7 +316,7 @@ int main(void)
         cmocka_unit_test(test_dispatch),
         cmocka_unit_test(test_file_limit),
         cmocka_unit_test(test_size_limits),
-        cmocka_unit_test(test_scan_limit),
+        cmocka_unit_test(test_scan_limits),
         cmocka_unit_test(test_buffer),
         cmocka_unit_test(test_write_png),
     };

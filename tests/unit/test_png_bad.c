@@ -172,15 +172,15 @@ static void test_chunks(void **state)
         {"type with a digit", with_type("rgb_8.png", "IDAT", "ID4T"), "invalid chunk type"},
         {"type with a zero", with_type("rgb_8.png", "IDAT", "\0DAT"), "invalid chunk type"},
         {"IDAT in lower case", with_type("rgb_8.png", "IDAT", "idat"), "IEND: out of place"},
-        {"IDAT one byte longer", with_length("rgb_8.png", "IDAT", 461), "damaged PNG"},
-        {"IDAT of 0 bytes", with_length("rgb_8.png", "IDAT", 0), "damaged PNG"},
-        {"IDAT of 2^31 - 1", with_length("rgb_8.png", "IDAT", 0x7FFFFFFF), "damaged PNG"},
-        {"IDAT of 2^31", with_length("rgb_8.png", "IDAT", 0x80000000), "out of range"},
-        {"IDAT of 2^32 - 1", with_length("rgb_8.png", "IDAT", 0xFFFFFFFF), "out of range"},
-        {"IHDR of 2^32 - 1", with_length("rgb_8.png", "IHDR", 0xFFFFFFFF), "out of range"},
-        {"PLTE of 2^24", with_length("palette_8.png", "PLTE", 1 << 24), "damaged PNG"},
+        {"IDAT one byte longer", with_length("rgb_8.png", "IDAT", 461), "truncated PNG"},
+        {"IDAT of 0 bytes", with_length("rgb_8.png", "IDAT", 0), "truncated PNG"},
+        {"IDAT of 2^31 - 1", with_length("rgb_8.png", "IDAT", 0x7FFFFFFF), "truncated PNG"},
+        {"IDAT of 2^31", with_length("rgb_8.png", "IDAT", 0x80000000), "truncated PNG"},
+        {"IDAT of 2^32 - 1", with_length("rgb_8.png", "IDAT", 0xFFFFFFFF), "truncated PNG"},
+        {"IHDR of 2^32 - 1", with_length("rgb_8.png", "IHDR", 0xFFFFFFFF), "truncated PNG"},
+        {"PLTE of 2^24", with_length("palette_8.png", "PLTE", 1 << 24), "truncated PNG"},
         {"IEND of 1 byte", with_length("rgb_8.png", "IEND", 1), "truncated PNG"},
-        {"huge text", with_length("gamma_text.png", "tEXt", 1 << 30), "damaged PNG"},
+        {"huge text", with_length("gamma_text.png", "tEXt", 1 << 30), "truncated PNG"},
     };
     for (size_t i = 0; i < sizeof list / sizeof *list; i++) {
         struct bytes b = list[i].b;
