@@ -198,14 +198,15 @@ static void point_into_a(const struct sl_gemm_args *a, size_t row, size_t k0,
     t->a_step = a->a_t ? a->lda : 1;
 }
 
-/* One pass over k for the whole block: a panel of A stays in L1 while B's stream past. */
+/* One pass over k for the whole block. In place, rows of A are best read once, and stay in L1 while
+ * B's panels stream past; packed, the narrower panels of A are the cheaper stream. */
 static void do_pass(const struct run *r, const struct block *b, size_t k0, size_t k, bool first,
                     bool last)
 {
     const struct sl_gemm_args *a = r->args;
     const struct sl_gemm_plan *p = &r->plan;
     const size_t mr = p->kernels->mr, nr = p->kernels->nr, a_width = p->kernels->a_width;
-    const float *panels = b->b; /* of column tile n0, then panel_step apart */
+    const float *panels = b->b; /* of column tile n0; the next is panel_step on */
     size_t panel_step = p->b_panel;
     if (!p->a_direct)
         pack_a(r, b, k0, k);
@@ -219,16 +220,17 @@ static void do_pass(const struct run *r, const struct block *b, size_t k0, size_
         panels += (b->n0 * a->k + k0) * nr;
         panel_step = a->k * nr;
     }
-    for (size_t i = b->m0; i < b->m1; i++) {
+    const size_t rows = b->m1 - b->m0, columns = b->n1 - b->n0;
+    for (size_t q = 0; q < rows * columns; q++) {
+        const size_t i = p->a_direct ? q / columns : q % rows;
+        const size_t j = p->a_direct ? q % columns : q / rows;
         struct sl_gemm_tile t = {.k = k, .a_row = 1, .a_step = a_width};
-        t.a = b->a + (i - b->m0) * p->a_panel;
+        t.a = b->a + i * p->a_panel;
+        t.b = panels + j * panel_step;
         if (p->a_direct)
-            point_into_a(a, i * mr, k0, &t);
-        for (size_t j = b->n0; j < b->n1; j++) {
-            t.b = panels + (j - b->n0) * panel_step;
-            look_ahead(r, b, (i - b->m0) * (b->n1 - b->n0) + j - b->n0, k0 + k, &t);
-            do_tile(r, b, i, j, &t, first, last);
-        }
+            point_into_a(a, (b->m0 + i) * mr, k0, &t);
+        look_ahead(r, b, q, k0 + k, &t);
+        do_tile(r, b, b->m0 + i, b->n0 + j, &t, first, last);
     }
 }
 
