@@ -9,7 +9,7 @@
 #include "config/config.h"
 
 /* Limits of what is decoded or made; bytes of a file, pixels of a side and of an image, and passes
- * over the data of one JPEG. */
+ * over the data of one JPEG. (libjpeg itself stops at sides of 65,500.) */
 enum {
     SL_IMAGE_MAX_FILE = 64 << 20,
     SL_IMAGE_MAX_SIDE = 65535,
