@@ -219,5 +219,7 @@ sl_status sl_net_backward(struct sl_net *net)
 
 sl_status sl_net_zero_grads(struct sl_net *net)
 {
+    if (!net->grads)
+        SL_FAIL(SL_ERR_INTERNAL, "an inference net has no gradients");
     return net->dev->ops->zero(net->dev, net->grads, net->arena_bytes[SL_ARENA_GRADS]);
 }
