@@ -10,7 +10,7 @@ enum sl_epilogue {
     SL_EPI_NONE,     /* c = r */
     SL_EPI_RESIDUAL, /* c = r + aux          (c float; aux float [m, n], may be c itself) */
     SL_EPI_GELU,     /* aux = r, c = gelu(r) (aux of c's type [m, n]; the pre-activation;
-                      * aux may be c: then only gelu(r) stays) */
+                      * NULL where no backward pass asks for it) */
     SL_EPI_GELU_BWD, /* c = r * gelu'(aux)   (aux of c's type [m, n]) */
     SL_EPI_TANH      /* c = tanh(r) */
 };

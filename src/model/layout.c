@@ -258,13 +258,10 @@ static void take_activations(struct sl_net *net, struct bump *b)
         else
             net->blocks[l] = net->blocks[0];
     }
-    if (!net->options.training) { /* one residual stream and one MLP, updated in place */
+    if (!net->options.training) { /* one residual stream, updated in place */
         a->last = net->blocks[0].x;
-        a->map_pre = a->map_hidden;
-        for (size_t l = 0; l < net->options.vit.depth; l++) {
+        for (size_t l = 0; l < net->options.vit.depth; l++)
             net->blocks[l].mid = net->blocks[0].x;
-            net->blocks[l].pre = net->blocks[0].hidden;
-        }
     } else if (!a->dbranch) {
         a->dbranch = a->dx;
     }
