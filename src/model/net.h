@@ -24,7 +24,7 @@ struct sl_net_linears {
 };
 
 /* What a block keeps for its backward pass; T = B*L. "act" = of the net's activation type. In an
- * inference net all blocks share one set, x == mid; pre is NULL. */
+ * inference net all blocks share one set, x == mid and pre is NULL. */
 struct sl_block_acts {
     float *x;                                 /* [T, D] residual stream on entry */
     float *mean1, *rstd1;                     /* [T] */
