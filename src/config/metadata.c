@@ -105,6 +105,8 @@ static sl_status read_section(const json_t *root, const char *section, const cha
 {
     const char *key;
     json_t *x;
+    if (!json_is_object(root))
+        SL_FAIL(SL_ERR_DATA, "%s: a JSON object was expected", what);
     json_object_foreach((json_t *)root, key, x)
     {
         char full[SL_NAME_MAX];
@@ -135,6 +137,8 @@ sl_status sl_vit_from_json(const char *json, size_t size, struct sl_vit_config *
         st = sl_json_double(root, train_length_key, what, &train_length);
     json_decref(root);
     SL_TRY(st);
+    if (!(train_length >= 0))
+        SL_FAIL(SL_ERR_DATA, "%s: \"%s\" is %g, less than 0", what, train_length_key, train_length);
     config.train.total_steps = 1; /* the checks of a whole recipe, the model section's among them */
     if (sl_config_resolve(&config) != SL_OK)
         return sl_error_prefix(SL_ERR_DATA, "%s", what);
@@ -153,6 +157,9 @@ sl_status sl_preprocess_from_json(const char *json, size_t size, struct sl_data_
     const sl_status st = read_section(root, data_section, what, &config);
     json_decref(root);
     SL_TRY(st);
+    if (!(config.data.value_min < config.data.value_max))
+        SL_FAIL(SL_ERR_DATA, "%s: value_min %g is not below value_max %g", what,
+                config.data.value_min, config.data.value_max);
     *data = config.data;
     return SL_OK;
 }

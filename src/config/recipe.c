@@ -54,11 +54,12 @@ static sl_status unknown_key(const char *where, const char *key)
 
 sl_status sl_recipe_set(struct sl_recipe *recipe, const char *assignment, const char *origin)
 {
-    char key[SL_NAME_MAX];
+    char key[SL_NAME_MAX], escaped[SL_ESCAPED_SIZE];
     const char *equals = strchr(assignment, '=');
     const size_t n = equals ? (size_t)(equals - assignment) : 0;
     if (n == 0 || n >= sizeof key)
-        SL_FAIL(SL_ERR_CONFIG, "%s: '%.200s' is not section.key=value", origin, assignment);
+        SL_FAIL(SL_ERR_CONFIG, "%s: '%s' is not section.key=value", origin,
+                sl_escape(assignment, strlen(assignment), escaped));
     memcpy(key, assignment, n);
     key[n] = '\0';
     const size_t i = sl_option_find(key);
@@ -209,6 +210,7 @@ static size_t section_length(const char *key)
 static void to_yaml(const struct sl_config *config, char *const *origin, bool machine, sl_text *t)
 {
     const char *section = "";
+    char escaped[SL_ESCAPED_SIZE];
     size_t length = 0;
     sl_text_addf(t, "schema: %d\n", SCHEMA);
     for (size_t i = 0; i < sl_n_options; i++) {
@@ -223,8 +225,9 @@ static void to_yaml(const struct sl_config *config, char *const *origin, bool ma
         }
         sl_text_addf(t, "%s%s: ", n ? "  " : "", o->key + (n ? n + 1 : 0));
         sl_option_format(o, config, t);
-        if (origin)
-            sl_text_addf(t, "  # %s", origin[i] ? origin[i] : "default");
+        const char *from = origin && origin[i] ? origin[i] : "default";
+        if (origin) /* a path may hold a line break, which would end the comment */
+            sl_text_addf(t, "  # %s", sl_escape(from, strlen(from), escaped));
         sl_text_add(t, "\n");
     }
 }

@@ -60,6 +60,8 @@ static sl_status set_text(const struct sl_option *o, char *field, const char *te
         SL_FAIL(SL_ERR_CONFIG, "%s must not be empty", o->key);
     if (n >= (size_t)o->max)
         SL_FAIL(SL_ERR_CONFIG, "%s: %zu bytes are more than the %g allowed", o->key, n, o->max - 1);
+    if (!sl_text_is_utf8(text))
+        return bad_value(o, text, "UTF-8 text");
     memset(field, 0, (size_t)o->max);
     memcpy(field, text, n);
     return SL_OK;
@@ -117,6 +119,8 @@ static sl_status set_ops(const struct sl_option *o, struct sl_pipeline_config *o
         if (n == 0 || n >= SL_NAME_MAX)
             SL_FAIL(SL_ERR_CONFIG, "%s: operation %zu has %zu bytes; 1 to %d are allowed", o->key,
                     i + 1, n, SL_NAME_MAX - 1);
+        if (!sl_text_is_utf8(value->items[i]))
+            return bad_value(o, value->items[i], "UTF-8 text");
         memcpy(x.ops[i], value->items[i], n);
     }
     *ops = x;

@@ -43,15 +43,25 @@ static bool plain(const yaml_event_t *e)
     }
 }
 
+/* What libyaml says; its reader knows bytes only, its scanner and parser lines and columns. */
+static sl_status parser_error(const struct reader *r)
+{
+    const yaml_parser_t *p = &r->parser;
+    char text[256];
+    if (p->error == YAML_MEMORY_ERROR)
+        SL_FAIL(SL_ERR_MEMORY, "%s: out of memory in the YAML parser", r->path);
+    if (p->error == YAML_READER_ERROR)
+        SL_FAIL(SL_ERR_CONFIG, "%s: not valid YAML at byte %zu: %s", r->path, p->problem_offset,
+                p->problem);
+    snprintf(text, sizeof text, "not valid YAML: %s", p->problem ? p->problem : "unreadable");
+    return fail_at(r, p->problem_mark, text);
+}
+
 /* The next event, already freed of everything the subset does not have. */
 static sl_status next(struct reader *r, yaml_event_t *e)
 {
-    if (!yaml_parser_parse(&r->parser, e)) {
-        char text[256];
-        snprintf(text, sizeof text, "not valid YAML: %s",
-                 r->parser.problem ? r->parser.problem : "unreadable");
-        return fail_at(r, r->parser.problem_mark, text);
-    }
+    if (!yaml_parser_parse(&r->parser, e))
+        return parser_error(r);
     if (plain(e))
         return SL_OK;
     const sl_status st =
@@ -71,12 +81,12 @@ static sl_status copy_scalar(const struct reader *r, const yaml_event_t *e, char
 
 static sl_status note_key(struct reader *r, const char *key, yaml_mark_t mark)
 {
-    char text[2 * KEY_SIZE];
+    char text[2 * SL_ESCAPED_SIZE], escaped[SL_ESCAPED_SIZE];
     for (size_t i = 0; i < r->n_seen; i++) {
         if (strcmp(r->seen[i], key) != 0)
             continue;
-        snprintf(text, sizeof text, "key '%s' stands twice; the first is in line %zu", key,
-                 r->seen_line[i]);
+        snprintf(text, sizeof text, "key '%s' stands twice; the first is in line %zu",
+                 sl_escape(key, strlen(key), escaped), r->seen_line[i]);
         return fail_at(r, mark, text);
     }
     if (r->n_seen == SEEN_CAP)
@@ -163,7 +173,10 @@ static sl_status read_mapping(struct reader *r, const char *prefix, int depth)
         if (type == YAML_MAPPING_END_EVENT)
             return SL_OK;
         const int n = snprintf(key, sizeof key, "%s%s%s", prefix, *prefix ? "." : "", name);
+        const bool empty = *name == '\0';
         sl_free(name);
+        if (empty)
+            return fail_at(r, mark, "a key is empty");
         if (n >= (int)sizeof key)
             return fail_at(r, mark, "a key is longer than 255 bytes");
         SL_TRY(note_key(r, key, mark));
