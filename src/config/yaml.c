@@ -211,6 +211,10 @@ sl_status sl_yaml_read(const char *path, const char *text, size_t size, sl_yaml_
     if (size > SIZE_CAP)
         SL_FAIL(SL_ERR_CONFIG, "%s: %zu bytes are more than the %d a recipe may have", path, size,
                 SIZE_CAP);
+    if (size >= 3 && memcmp(text, "\xEF\xBB\xBF", 3) == 0) { /* a byte order mark, as editors add */
+        text += 3;
+        size -= 3;
+    }
     SL_TRY(SL_NEW(r, 1));
     r->path = path;
     r->fn = fn;
