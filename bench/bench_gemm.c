@@ -58,7 +58,7 @@ static double peak_rate(struct sl_device *dev, double seconds)
         return 0;
     double flop = 0, start = now();
     while (now() - start < seconds)
-        flop += sl_gemm_kernels_for(isa)->peak(10000);
+        flop += sl_gemm_kernels_for(isa, SL_F32)->peak(10000);
     return flop / (now() - start);
 }
 

@@ -3,8 +3,9 @@
  * and what is done to a finished tile. One table per instruction set; the block sizes stand beside
  * the functions that they fit. Sums are float; operands may be bf16, which packing widens.
  *
- * A packed panel holds mr rows of A or nr columns of B, k after k, padded to whole vectors, so
- * that a kernel never meets an edge along its lanes.
+ * A table may instead multiply bf16 itself (AMX); then its packed panels are its own affair, and
+ * `float *` points to them all the same. Else a packed panel holds mr rows of A or nr columns of B,
+ * k after k, padded to whole vectors, so that a kernel never meets an edge along its lanes.
  *
  * Every element of C is one chain of fused multiply-adds over k in ascending order, whatever the
  * tile, the block sizes or the number of rows: AVX2 and AVX-512 give the same bits.
@@ -16,7 +17,7 @@
 #include "kernels/cpu.h"
 #include "kernels/epilogue.h"
 
-enum { SL_GEMM_MR_MAX = 14, SL_GEMM_NR_MAX = 32 };
+enum { SL_GEMM_NR_MAX = 32, SL_GEMM_K_UNIT_MAX = 32 };
 
 /* out[i, j] = start[i, j] + sum_p a(i, p) b[p, j] + bias[j] + addend[i, j]; i < rows, j < nr. */
 struct sl_gemm_tile {
@@ -65,12 +66,19 @@ struct sl_gemm_finish {
 
 struct sl_gemm_kernels {
     enum sl_isa isa;
-    size_t mr, nr;  /* the tile */
-    size_t a_width; /* of a panel of A: mr rounded up to whole vectors */
+    bool bf16;                 /* multiplies bf16 as it is: for bf16 operands only */
+    bool fused;                /* tile adds bias and addend, and writes no rows past `rows` */
+    size_t k_unit;             /* packed panels are padded with zeros to a multiple of this depth */
+    size_t mr, nr;             /* the tile */
+    size_t a_width;            /* of a panel of A: mr rounded up to whole vectors */
+    size_t a_floats, b_floats; /* size of a packed panel of A, B per k, in floats */
     size_t kc;      /* depth of a pass: a panel of A [kc, mr] stays in L1 while B streams past */
     size_t columns; /* of a task: its panels of B [columns, kc] stay in L2 */
     /* Of a task with transposed A, which packs both operands: they and its sums stay in L2. */
     size_t long_rows, long_columns, long_kc;
+    /* Before and after a thread's tiles; NULL = nothing to do. */
+    void (*enter)(void);
+    void (*leave)(void);
     void (*tile)(const struct sl_gemm_tile *);
     void (*pack_a)(const struct sl_gemm_pack *);
     void (*pack_b)(const struct sl_gemm_pack *);
@@ -82,7 +90,7 @@ struct sl_gemm_kernels {
     double (*peak)(size_t rounds); /* register-only multiply-adds; returns their FLOP */
 };
 
-/* The table of the best instruction set that is not above `isa`. */
-const struct sl_gemm_kernels *sl_gemm_kernels_for(enum sl_isa isa);
+/* The table of the best instruction set that is not above `isa`, for operands of `type`. */
+const struct sl_gemm_kernels *sl_gemm_kernels_for(enum sl_isa isa, sl_dtype type);
 
 #endif

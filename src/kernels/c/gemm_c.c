@@ -27,9 +27,13 @@ static double peak(size_t rounds)
 
 const struct sl_gemm_kernels sl_gemm_kernels_c = {
     .isa = SL_ISA_C,
+    .fused = true,
+    .k_unit = 1,
     .mr = MR,
     .nr = NR,
     .a_width = A_WIDTH,
+    .a_floats = A_WIDTH,
+    .b_floats = NR,
     .kc = 512,
     .columns = 512,
     .long_rows = 96,

@@ -28,9 +28,13 @@ static double peak(size_t rounds)
 
 const struct sl_gemm_kernels sl_gemm_kernels_avx2 = {
     .isa = SL_ISA_AVX2,
+    .fused = true,
+    .k_unit = 1,
     .mr = MR,
     .nr = NR,
     .a_width = A_WIDTH,
+    .a_floats = A_WIDTH,
+    .b_floats = NR,
     .kc = 256,
     .columns = 256,
     .long_rows = 144,

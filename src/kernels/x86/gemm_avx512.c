@@ -28,9 +28,13 @@ static double peak(size_t rounds)
 
 const struct sl_gemm_kernels sl_gemm_kernels_avx512 = {
     .isa = SL_ISA_AVX512,
+    .fused = true,
+    .k_unit = 1,
     .mr = MR,
     .nr = NR,
     .a_width = A_WIDTH,
+    .a_floats = A_WIDTH,
+    .b_floats = NR,
     .kc = 384,
     .columns = 768,
     .long_rows = 392,

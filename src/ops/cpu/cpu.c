@@ -61,7 +61,6 @@ sl_status sl_cpu_scratch_get(struct sl_device *dev, size_t shared_bytes, size_t 
 
 static void cpu_close(struct sl_device *dev)
 {
-    sl_cpu_gemm_close(dev);
     sl_threads_release();
     sl_free(dev->state);
 }
@@ -118,12 +117,9 @@ sl_status sl_cpu_open(int threads, const char *isa, struct sl_device **dev)
     d->threads = threads > 0 ? threads : threads_from_environment();
     d->isa = sl_isa_name(level);
     d->state = cpu;
+    for (sl_dtype t = 0; t < SL_DTYPE_COUNT; t++)
+        cpu->gemm[t] = sl_gemm_kernels_for(level, t);
     SL_TRY_FREE(sl_threads_acquire(d->threads));
-    st = sl_cpu_gemm_open(d);
-    if (st != SL_OK) {
-        sl_threads_release();
-        goto fail;
-    }
     *dev = d;
     return SL_OK;
 fail:

@@ -5,12 +5,12 @@
 #define SL_OPS_CPU_CPU_H
 
 #include "base/threads.h"
-#include "kernels/cpu.h"
+#include "kernels/gemm_kernels.h"
 #include "ops/ops.h"
 
 struct sl_cpu {
     enum sl_isa isa;
-    struct sl_cpu_gemm *gemm; /* gemm.c's own: shapes planned, library primitives */
+    const struct sl_gemm_kernels *gemm[SL_DTYPE_COUNT]; /* by type of the operands */
 };
 
 static inline struct sl_cpu *sl_cpu_of(const struct sl_device *dev)
@@ -37,8 +37,6 @@ static inline void *sl_cpu_worker_scratch(const struct sl_cpu_scratch *s, size_t
 }
 
 /* gemm.c */
-sl_status sl_cpu_gemm_open(struct sl_device *dev);
-void sl_cpu_gemm_close(struct sl_device *dev);
 sl_status sl_cpu_gemm(struct sl_device *, const struct sl_gemm_args *);
 size_t sl_cpu_pack_weight_bytes(size_t n, size_t k, sl_dtype type);
 sl_status sl_cpu_pack_weight(struct sl_device *, const struct sl_pack_args *);

@@ -68,7 +68,7 @@ static void pack_panel_task(void *arg, size_t task, size_t worker)
 {
     struct run *r = arg;
     (void)worker;
-    const size_t panel = r->plan.kernels->nr * r->args->k;
+    const size_t panel = r->plan.kernels->b_floats * r->plan.k_packed;
     pack_b(r, task, task + 1, 0, r->args->k, r->panels + task * panel, panel);
 }
 
@@ -154,12 +154,13 @@ static void do_tile(const struct run *r, const struct block *b, size_t i, size_t
         p->kernels->tile(t);
         return;
     }
-    if (a->c_type == SL_F32 && a->epilogue <= SL_EPI_RESIDUAL && column + nr <= a->n) {
+    const bool fused = p->kernels->fused && column + nr <= a->n;
+    if (fused && a->c_type == SL_F32 && a->epilogue <= SL_EPI_RESIDUAL) {
         tile_into_c(r, row, column, t);
         return;
     }
     t->out = b->tile;
-    t->bias = a->bias && column + nr <= a->n ? a->bias + column : NULL;
+    t->bias = a->bias && fused ? a->bias + column : NULL;
     p->kernels->tile(t);
     finish_tile(r, i, j, b->tile, t->bias != NULL);
 }
@@ -205,7 +206,7 @@ static void do_pass(const struct run *r, const struct block *b, size_t k0, size_
 {
     const struct sl_gemm_args *a = r->args;
     const struct sl_gemm_plan *p = &r->plan;
-    const size_t mr = p->kernels->mr, nr = p->kernels->nr, a_width = p->kernels->a_width;
+    const size_t mr = p->kernels->mr, a_width = p->kernels->a_width;
     const float *panels = b->b; /* of column tile n0; the next is panel_step on */
     size_t panel_step = p->b_panel;
     if (!p->a_direct)
@@ -217,8 +218,8 @@ static void do_pass(const struct run *r, const struct block *b, size_t k0, size_
         pack_b(r, b->n0, b->n1, k0, k, b->b, p->b_panel);
     } else {
         panels = p->b == SL_GEMM_B_READY ? a->b_packed : r->panels;
-        panels += (b->n0 * a->k + k0) * nr;
-        panel_step = a->k * nr;
+        panels += (b->n0 * p->k_packed + k0) * p->kernels->b_floats;
+        panel_step = p->k_packed * p->kernels->b_floats;
     }
     const size_t rows = b->m1 - b->m0, columns = b->n1 - b->n0;
     for (size_t q = 0; q < rows * columns; q++) {
@@ -264,6 +265,8 @@ static void block_task(void *arg, size_t task, size_t worker)
         b.sums = r->sums + (b.chunk * p->m_tiles + b.m0) * p->sum_step;
     if (sums)
         memset(b.sums, 0, (b.m1 - b.m0) * p->sum_step * sizeof(float));
+    if (p->kernels->enter)
+        p->kernels->enter();
     const size_t begin = b.chunk * p->chunk_k;
     const size_t end = least(begin + p->chunk_k, r->args->k);
     for (size_t pass = 0; pass < p->k_passes; pass++) {
@@ -271,6 +274,8 @@ static void block_task(void *arg, size_t task, size_t worker)
         const size_t k = least(p->k_step, end - k0);
         do_pass(r, &b, k0, k, pass == 0, pass + 1 == p->k_passes);
     }
+    if (p->kernels->leave)
+        p->kernels->leave();
     if (sums && p->chunks == 1)
         add_sums(r, b.m0, b.m1, b.sums);
 }
@@ -321,7 +326,7 @@ sl_status sl_cpu_gemm(struct sl_device *dev, const struct sl_gemm_args *args)
         return SL_OK;
     struct run r = {.args = args};
     struct sl_gemm_plan *p = &r.plan;
-    SL_TRY(sl_gemm_plan_make(args, sl_gemm_kernels_for(sl_cpu_of(dev)->isa), p));
+    SL_TRY(sl_gemm_plan_make(args, sl_cpu_of(dev)->gemm[args->type], p));
     const size_t worker = p->kernels->mr * p->kernels->nr + p->worker_sums + p->worker_a +
                           p->worker_b + p->worker_tiles;
     bool planned;
@@ -338,15 +343,4 @@ sl_status sl_cpu_gemm(struct sl_device *dev, const struct sl_gemm_args *args)
     if (p->chunks > 1)
         sl_parallel_for(dev->threads, p->m_tiles, reduce_task, &r);
     return SL_OK;
-}
-
-sl_status sl_cpu_gemm_open(struct sl_device *dev)
-{
-    (void)dev;
-    return SL_OK;
-}
-
-void sl_cpu_gemm_close(struct sl_device *dev)
-{
-    (void)dev;
 }

@@ -32,13 +32,16 @@ static void choose_chunks(const struct sl_gemm_args *a, struct sl_gemm_plan *p)
         const size_t wanted = sl_gemm_ceil(16, squares), most = a->k / CHUNK_K;
         p->chunks = most < 1 ? 1 : wanted < most ? wanted : most;
     }
-    p->chunk_k = sl_gemm_ceil(a->k, p->chunks);
+    const size_t unit = p->kernels->k_unit;
+    p->chunk_k = sl_gemm_ceil(sl_gemm_ceil(a->k, p->chunks), unit) * unit;
     if (p->chunk_k > 0)
         p->chunks = sl_gemm_ceil(a->k, p->chunk_k);
     p->k_passes = sl_gemm_ceil(p->chunk_k, a->a_t ? p->kernels->long_kc : p->kernels->kc);
     if (p->k_passes == 0)
         p->k_passes = 1;
-    p->k_step = sl_gemm_ceil(p->chunk_k, p->k_passes);
+    p->k_step = sl_gemm_ceil(sl_gemm_ceil(p->chunk_k, p->k_passes), unit) * unit;
+    p->k_passes = p->k_step > 0 ? sl_gemm_ceil(p->chunk_k, p->k_step) : 1;
+    p->k_packed = sl_gemm_ceil(a->k, unit) * unit;
 }
 
 static void choose_blocks(const struct sl_gemm_args *a, struct sl_gemm_plan *p)
@@ -69,7 +72,7 @@ static void choose_operands(const struct sl_gemm_args *a, struct sl_gemm_plan *p
 {
     p->a_direct = a->type == SL_F32 && (a->a_t ? a->lda <= DIRECT_STRIDE : !a->a_sum);
     p->sum_step = p->a_direct ? p->kernels->mr : p->kernels->a_width;
-    if (a->b_packed && a->type == SL_F32)
+    if (a->b_packed && (a->type == SL_F32 || p->kernels->bf16))
         p->b = SL_GEMM_B_READY;
     else if (!a->b_packed && !a->a_t && p->blocks_m > 1)
         p->b = SL_GEMM_B_ONCE;
@@ -83,7 +86,7 @@ sl_status sl_gemm_plan_make(const struct sl_gemm_args *a, const struct sl_gemm_k
     struct sl_gemm_plan p = {.kernels = kernels};
     const size_t mr = kernels->mr, nr = kernels->nr;
     size_t panels, area;
-    if (!sl_size_mul(sl_gemm_ceil(a->n, nr) * nr, a->k, &panels) ||
+    if (!sl_size_mul(sl_gemm_ceil(a->n, nr) * nr, a->k + kernels->k_unit, &panels) ||
         !sl_size_mul(sl_gemm_ceil(a->n, nr) * nr, sl_gemm_ceil(a->m, mr) * mr, &area))
         SL_FAIL(SL_ERR_ARGUMENT, "matrix product of %zu x %zu x %zu overflows size_t", a->m, a->n,
                 a->k);
@@ -92,10 +95,10 @@ sl_status sl_gemm_plan_make(const struct sl_gemm_args *a, const struct sl_gemm_k
     choose_chunks(a, &p);
     choose_blocks(a, &p);
     choose_operands(a, &p);
-    p.a_panel = kernels->a_width * p.k_step + PANEL_GAP;
-    p.b_panel = nr * p.k_step + PANEL_GAP;
+    p.a_panel = kernels->a_floats * p.k_step + PANEL_GAP;
+    p.b_panel = kernels->b_floats * p.k_step + PANEL_GAP;
     const size_t block_tiles = p.block_m * p.block_n * mr * nr;
-    p.shared_b = p.b == SL_GEMM_B_ONCE ? panels : 0;
+    p.shared_b = p.b == SL_GEMM_B_ONCE ? panels : 0; /* enough for either size of element */
     p.shared_tiles = p.chunks > 1 ? p.chunks * area : 0;
     p.shared_sums = p.chunks > 1 && a->a_sum ? p.chunks * p.m_tiles * p.sum_step : 0;
     p.worker_sums = a->a_sum && p.chunks == 1 ? p.block_m * p.sum_step : 0;

@@ -24,6 +24,7 @@ struct sl_gemm_plan {
     size_t chunks;   /* > 1: partial sums of each chunk of k are added in order afterwards */
     size_t chunk_k;  /* k per chunk */
     size_t k_step;   /* k per pass over a block */
+    size_t k_packed; /* depth of a panel of B over all k */
     size_t k_passes; /* per chunk */
     enum sl_gemm_b b;
     bool a_direct;           /* kernels read A where it lies */

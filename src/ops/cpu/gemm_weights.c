@@ -6,12 +6,13 @@
 #include "kernels/gemm_kernels.h"
 #include "ops/cpu/cpu.h"
 
-/* The widest panel's multiple, so that the size does not depend on the instruction set. */
+/* Rounded up to the largest panels, so that the size does not depend on the instruction set. */
 size_t sl_cpu_pack_weight_bytes(size_t n, size_t k, sl_dtype type)
 {
     const size_t size = type == SL_BF16 ? 2 : 4;
-    size_t columns, elements, bytes;
-    if (!sl_size_align(n, SL_GEMM_NR_MAX, &columns) || !sl_size_mul(columns, k, &elements) ||
+    size_t columns, depth, elements, bytes;
+    if (!sl_size_align(n, SL_GEMM_NR_MAX, &columns) ||
+        !sl_size_align(k, SL_GEMM_K_UNIT_MAX, &depth) || !sl_size_mul(columns, depth, &elements) ||
         !sl_size_mul(elements, size, &bytes))
         return SIZE_MAX;
     return bytes;
@@ -22,6 +23,22 @@ struct packing {
     const struct sl_gemm_kernels *kernels;
 };
 
+/* The whole panel by kernels that keep bf16 as it is. */
+static void pack_native(const struct sl_pack_args *a, const struct sl_gemm_kernels *kernels,
+                        size_t j0)
+{
+    const size_t depth = (a->k + kernels->k_unit - 1) / kernels->k_unit * kernels->k_unit;
+    const size_t panel = depth * kernels->b_floats;
+    const struct sl_gemm_pack p = {.lanes = a->n - j0 < kernels->nr ? a->n - j0 : kernels->nr,
+                                   .k = a->k,
+                                   .src = a->b + (a->b_t ? j0 * a->ldb : j0),
+                                   .ld = a->ldb,
+                                   .crossed = a->b_t,
+                                   .dst = (float *)a->packed + j0 / kernels->nr * panel,
+                                   .panel = panel};
+    kernels->pack_b(&p);
+}
+
 static void pack_task(void *arg, size_t task, size_t worker)
 {
     enum { STEP = 64 };
@@ -29,6 +46,10 @@ static void pack_task(void *arg, size_t task, size_t worker)
     const struct sl_pack_args *a = w->args;
     (void)worker;
     const size_t nr = w->kernels->nr, j0 = task * nr;
+    if (w->kernels->bf16) {
+        pack_native(a, w->kernels, j0);
+        return;
+    }
     float *panel = (float *)a->packed + task * nr * a->k;
     uint16_t *narrow = (uint16_t *)a->packed + task * nr * a->k;
     float piece[STEP * SL_GEMM_NR_MAX];
@@ -54,7 +75,7 @@ sl_status sl_cpu_pack_weight(struct sl_device *dev, const struct sl_pack_args *a
                 args->n);
     if (dev->planning)
         return SL_OK;
-    struct packing w = {args, sl_gemm_kernels_for(sl_cpu_of(dev)->isa)};
+    struct packing w = {args, sl_cpu_of(dev)->gemm[args->type]};
     sl_parallel_for(dev->threads, (args->n + w.kernels->nr - 1) / w.kernels->nr, pack_task, &w);
     return SL_OK;
 }

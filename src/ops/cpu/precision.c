@@ -41,7 +41,7 @@ static void peak_task(void *arg, size_t task, size_t worker)
 sl_status sl_cpu_measure_peak(struct sl_device *dev, sl_dtype type, double seconds, double *flops)
 {
     const enum sl_isa isa = sl_cpu_of(dev)->isa;
-    struct peak_run run = {.loop = type == SL_F32 ? sl_gemm_kernels_for(isa)->peak
+    struct peak_run run = {.loop = type == SL_F32 ? sl_gemm_kernels_for(isa, SL_F32)->peak
                                                   : sl_bf16_peak_loop(isa),
                            .seconds = seconds};
     if (!run.loop)
