@@ -169,8 +169,8 @@ sl_status sl_threads_acquire(int threads)
     pthread_mutex_lock(&pool_lock);
     if (threads - 1 > n_workers) {
         end_workers();
-        st = start_workers(threads - 1);
         spins = threads <= sl_cpu_count() ? SPINS : 0;
+        st = start_workers(threads - 1);
     }
     if (st == SL_OK)
         users++;
