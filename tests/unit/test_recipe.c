@@ -92,6 +92,17 @@ static void test_size_cap(void **state)
     free(s);
 }
 
+/* 64 values are read, and the option refuses them by its own limit; 65 are not. */
+static void test_list_cap(void **state)
+{
+    (void)state;
+    for (size_t n = 64; n <= 65; n++) {
+        char *s = repeated(HEAD "data: {eval_ops: [", "x, ", n, "]}");
+        expect_refused(s, n == 64 ? "64 operations are more than 16" : "more than 64 values");
+        free(s);
+    }
+}
+
 /* ---- bases ---- */
 
 static void put_text(const char *name, const char *text)
@@ -290,10 +301,15 @@ static void test_allocation_failures(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_bombs),         cmocka_unit_test(test_many_keys),
-        cmocka_unit_test(test_size_cap),      cmocka_unit_test(test_base),
-        cmocka_unit_test(test_absolute_base), cmocka_unit_test(test_levels),
-        cmocka_unit_test(test_bad_bases),     cmocka_unit_test(test_allocation_failures),
+        cmocka_unit_test(test_bombs),
+        cmocka_unit_test(test_many_keys),
+        cmocka_unit_test(test_size_cap),
+        cmocka_unit_test(test_list_cap),
+        cmocka_unit_test(test_base),
+        cmocka_unit_test(test_absolute_base),
+        cmocka_unit_test(test_levels),
+        cmocka_unit_test(test_bad_bases),
+        cmocka_unit_test(test_allocation_failures),
     };
     return cmocka_run_group_tests(tests, scratch_make, scratch_remove);
 }
