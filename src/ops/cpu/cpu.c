@@ -55,7 +55,8 @@ sl_status sl_cpu_scratch_get(struct sl_device *dev, size_t shared_bytes, size_t 
     if (total > dev->scratch_bytes)
         SL_FAIL(SL_ERR_INTERNAL, "operation needs %zu scratch bytes, but only %zu were planned",
                 total, dev->scratch_bytes);
-    *scratch = (struct sl_cpu_scratch){dev->scratch, (char *)dev->scratch + shared, worker};
+    char *base = dev->scratch; /* NULL when no op of the plan needs any */
+    *scratch = (struct sl_cpu_scratch){base, base ? base + shared : NULL, worker};
     return SL_OK;
 }
 
