@@ -28,6 +28,17 @@ static sl_status bytes_of(const struct sl_st_out *t, const char *path, size_t *b
     return SL_OK;
 }
 
+/* The text builder would escape bytes that are not UTF-8, and the name read back would be another.
+ */
+static sl_status check_utf8(const char *path, const char *s)
+{
+    char escaped[SL_ESCAPED_SIZE];
+    if (!sl_text_is_utf8(s))
+        SL_FAIL(SL_ERR_ARGUMENT, "%s: '%s' is not UTF-8, so it cannot be written as safetensors",
+                path, sl_escape(s, strlen(s), escaped));
+    return SL_OK;
+}
+
 static void add_metadata(sl_text *text, const struct sl_st_meta *meta, size_t n_meta,
                          const char *digest)
 {
@@ -76,6 +87,12 @@ static sl_status build_header(const char *path, const struct sl_st_out *tensors,
     char digest[SL_DIGEST_SIZE], *built = NULL;
     sl_text text = {0};
     uint64_t at = 0;
+    for (size_t i = 0; i < n_meta; i++) {
+        SL_TRY(check_utf8(path, meta[i].key));
+        SL_TRY(check_utf8(path, meta[i].value));
+    }
+    for (size_t i = 0; i < n; i++)
+        SL_TRY(check_utf8(path, tensors[i].name));
     SL_TRY(digest_data(tensors, n, path, digest));
     add_metadata(&text, meta, n_meta, digest);
     for (size_t i = 0; i < n; i++) {
