@@ -22,7 +22,7 @@ static const char *const nan_names[] = {"stop", "skip", NULL};
 #define BIG 1e15
 
 const struct sl_option sl_options[] = {
-    {"name", SL_KIND_TEXT, AT(name), "unnamed", 1, SL_NAME_MAX, NULL, false,
+    {"name", SL_KIND_NAME, AT(name), "unnamed", 1, SL_NAME_MAX, NULL, false,
      "name of the run directory and of figures"},
     {"seed", SL_KIND_U64, AT(seed), "0", 0, BIG, NULL, false, "seed of every random draw"},
     {"precision", SL_KIND_ENUM, AT(precision), "auto", 0, 0, precision_names, false,
@@ -194,6 +194,7 @@ static void describe_kind(const struct sl_option *o, sl_text *t)
                                         [SL_KIND_REAL] = "number",
                                         [SL_KIND_BOOL] = "true|false",
                                         [SL_KIND_TEXT] = "text",
+                                        [SL_KIND_NAME] = "letters, digits and . _ + -",
                                         [SL_KIND_ENUM] = "",
                                         [SL_KIND_PHI] = "",
                                         [SL_KIND_OPS] = "list of operations",

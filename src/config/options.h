@@ -13,7 +13,8 @@ enum sl_kind {
     SL_KIND_U64,        /* uint64_t */
     SL_KIND_REAL,       /* double */
     SL_KIND_BOOL,       /* bool */
-    SL_KIND_TEXT,       /* char[max] */
+    SL_KIND_TEXT,       /* char[max], UTF-8 */
+    SL_KIND_NAME,       /* the same, fit to be a part of a file's name */
     SL_KIND_ENUM,       /* an enum, values in the order of names */
     SL_KIND_PHI,        /* enum sl_phi */
     SL_KIND_OPS,        /* struct sl_pipeline_config: a list */

@@ -55,6 +55,8 @@ static sl_status parse_real(const struct sl_option *o, const char *text, double 
 
 static sl_status set_text(const struct sl_option *o, char *field, const char *text)
 {
+    static const char in_names[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+                                   "._+-";
     const size_t n = strlen(text);
     if (n < (size_t)o->min)
         SL_FAIL(SL_ERR_CONFIG, "%s must not be empty", o->key);
@@ -62,6 +64,10 @@ static sl_status set_text(const struct sl_option *o, char *field, const char *te
         SL_FAIL(SL_ERR_CONFIG, "%s: %zu bytes are more than the %g allowed", o->key, n, o->max - 1);
     if (!sl_text_is_utf8(text))
         return bad_value(o, text, "UTF-8 text");
+    if (o->kind == SL_KIND_NAME && (strspn(text, in_names) != n || strchr(".-", text[0])))
+        return bad_value(o, text,
+                         "a name of letters, digits and . _ + - that starts with none of "
+                         ". and -");
     memset(field, 0, (size_t)o->max);
     memcpy(field, text, n);
     return SL_OK;
@@ -187,6 +193,7 @@ sl_status sl_option_set(const struct sl_option *o, struct sl_config *config,
     case SL_KIND_BOOL:
         return set_bool(o, field, text);
     case SL_KIND_TEXT:
+    case SL_KIND_NAME:
         return set_text(o, field, text);
     case SL_KIND_ENUM:
         return set_enum(o, field, text);
@@ -290,6 +297,7 @@ static void format(const struct sl_option *o, const struct sl_config *config, bo
         sl_text_add(t, *(const bool *)field ? "true" : "false");
         break;
     case SL_KIND_TEXT:
+    case SL_KIND_NAME:
         sl_text_add_json_string(t, field);
         break;
     case SL_KIND_ENUM:

@@ -61,6 +61,9 @@ static inline void other_value(const struct sl_option *o, const struct sl_config
     case SL_KIND_TEXT:
         strcpy(text, "other: # 'text', \"\xC3\xA9\"\\");
         break;
+    case SL_KIND_NAME:
+        strcpy(text, "other_name-1.5+x");
+        break;
     case SL_KIND_ENUM:
         strcpy(text, o->names[strcmp(now, o->names[0]) == 0 ? 1 : 0]);
         break;

@@ -194,7 +194,7 @@ static void test_text_lengths(void **state)
         const struct sl_option *o = &sl_options[i];
         struct sl_config c;
         char text[SL_SPEC_MAX + 1] = {0};
-        if (o->kind != SL_KIND_TEXT)
+        if (o->kind != SL_KIND_TEXT && o->kind != SL_KIND_NAME)
             continue;
         sl_config_defaults(&c);
         memset(text, 'x', (size_t)o->max);
@@ -262,6 +262,14 @@ static const struct bad_text bad_assignments[] = {
     {"data.train_ops=[1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17]", "more than 16"},
     {"data.train_ops=[\xC3(]", "UTF-8"},
     {"name=\xFF", "UTF-8"},
+    {"name=../x", "'../x' is not a name"},
+    {"name=a/b", "'a/b' is not a name"},
+    {"name=..", "is not a name"},
+    {"name=.hidden", "is not a name"},
+    {"name=-rf", "is not a name"},
+    {"name=a b", "is not a name"},
+    {"name=a\nb", "'a\\x0Ab' is not a name"},
+    {"name=caf\xC3\xA9", "is not a name"},
 };
 
 static void test_bad_assignments(void **state)

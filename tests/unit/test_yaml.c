@@ -23,9 +23,10 @@ static void test_dump_is_a_fixed_point(void **state)
 {
     static const char *const texts[] = {
         HEAD,
-        HEAD "name: \"x: # {y} [z] \\\"q\\\" \\\\ 'a'\"\nseed: 12345678901\n",
-        HEAD "name: \"line\\nbreak\\ttab \\x1b \\N \\L \\P \\_ \\uFEFF \\uFFFF \\U0001F600\"\n",
-        HEAD "name: '  blanks  '\n",
+        HEAD "data: {train: \"x: # {y} [z] \\\"q\\\" \\\\ 'a'\"}\nseed: 12345678901\n",
+        HEAD
+        "data: {train: \"line\\nbreak\\ttab \\x1b \\N \\L \\P \\_ \\uFEFF \\uFFFF \\U0001F600\"}\n",
+        HEAD "data: {train: '  blanks  '}\n",
         HEAD "name: 'true'\nmodel: {image_size: [32, 64], bias: -log L, h: gelu, alpha: -0.5}\n",
         HEAD "data:\n  train: 'folder:/a b/\xC3\xA9'\n  train_ops: [\"pad_crop(4)\", flip_lr]\n"
              "train: {lr: 1e-3, wd: 0.1, total_epochs: 0.3333333333333333, batch: 96}\n",
