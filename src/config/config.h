@@ -30,6 +30,14 @@ enum sl_nan_policy { SL_NAN_STOP, SL_NAN_SKIP };
 
 enum { SL_NAME_MAX = 128, SL_SPEC_MAX = 1024, SL_OPS_MAX = 16 };
 
+/*
+ * YAML keys are the names of sections and fields, except: model.h is phi; model.image_size (a side,
+ * or [height, width]) is image_height and image_width; model.bias (a number, or "-log L") is bias
+ * and bias_neg_log_length; train_length comes from weight files only. At the top level of a recipe
+ * stand `schema: 1` (required), `base: FILE` (relative to the recipe; at most 8 levels) and the
+ * fields of struct sl_config.
+ */
+
 /* A Vision Transformer. After sl_config_resolve every number is set (0 = "not given" before). */
 struct sl_vit_config {
     char variant[SL_NAME_MAX]; /* "S/16": fills width, depth, heads, mlp, patch; "" = explicit */
@@ -132,7 +140,8 @@ sl_status sl_options_help(char **text);
 void sl_config_defaults(struct sl_config *config);
 /* "section.key=value"; origin is copied. SL_ERR_CONFIG: unknown key with the nearest, bad value. */
 sl_status sl_recipe_set(struct sl_recipe *recipe, const char *assignment, const char *origin);
-/* Reads YAML text (bases are files relative to `path`, which also names errors). */
+/* Reads YAML text (bases are files relative to `path`, which also names errors). On failure the
+ * keys before the bad one stay set; sl_recipe_read leaves its recipe untouched. */
 sl_status sl_recipe_parse(struct sl_recipe *recipe, const char *path, const char *text,
                           size_t size);
 /* Variant, defaults that depend on other keys, and every check between keys (sizes divisible,
@@ -140,7 +149,7 @@ sl_status sl_recipe_parse(struct sl_recipe *recipe, const char *path, const char
 sl_status sl_config_resolve(struct sl_config *config);
 /* YAML of all keys in table order; origin NULL or one per option. */
 sl_status sl_config_to_yaml(const struct sl_config *config, char *const *origin, char **yaml);
-/* Digest of the resolved config without machine keys (workers, prefetch, cache_mb). */
+/* Digest of the resolved config without machine keys (option table: they change no result). */
 sl_status sl_config_digest(const struct sl_config *config, char digest[33]);
 /* Lists keys that differ, machine keys left out, as "key: old -> new" lines; "" if none. */
 sl_status sl_config_diff(const struct sl_config *old_config, const struct sl_config *new_config,

@@ -47,8 +47,7 @@ const struct sl_option sl_options[] = {
     {"model.classes", SL_KIND_SIZE, AT(model.classes), "0", 0, 1e7, NULL, false,
      "classes C; 0 = the data set's"},
     {"model.h", SL_KIND_PHI, AT(model.phi), "relu", 0, 0, NULL, false,
-     "attention: softmax, or L^-alpha h with relu, relu2, gelu, softplus, identity, relu6, "
-     "sigmoid"},
+     "phi of the attention: softmax, or L^-alpha h with one of the others as h"},
     {"model.alpha", SL_KIND_REAL, AT(model.alpha), "1", -16, 16, NULL, false,
      "exponent of the length factor L^-alpha"},
     {"model.length", SL_KIND_ENUM, AT(model.length), "actual", 0, 0, length_names, false,
@@ -172,11 +171,20 @@ size_t sl_option_find(const char *key)
     return i;
 }
 
+static const char *last_word(const char *key)
+{
+    const char *dot = strrchr(key, '.');
+    return dot ? dot + 1 : key;
+}
+
 const char *sl_option_nearest(const char *key)
 {
     const char *names[sizeof sl_options / sizeof sl_options[0]];
-    for (size_t i = 0; i < sl_n_options; i++)
+    for (size_t i = 0; i < sl_n_options; i++) {
         names[i] = sl_options[i].key;
+        if (strcmp(last_word(names[i]), last_word(key)) == 0)
+            return names[i];
+    }
     return sl_nearest(key, names, sl_n_options);
 }
 
@@ -205,6 +213,9 @@ static void describe_kind(const struct sl_option *o, sl_text *t)
         sl_text_addf(t, "%s%s", i ? "|" : "", o->names[i]);
     for (int i = 0; o->kind == SL_KIND_PHI && i < SL_PHI_COUNT; i++)
         sl_text_addf(t, "%s%s", i ? "|" : "", sl_phi_name((sl_phi)i));
+    if (o->kind == SL_KIND_SIZE || o->kind == SL_KIND_U64 || o->kind == SL_KIND_REAL ||
+        o->kind == SL_KIND_IMAGE_SIZE || o->kind == SL_KIND_SCORE_BIAS)
+        sl_text_addf(t, ", %g to %g", o->min, o->max);
 }
 
 sl_status sl_options_help(char **text)

@@ -38,7 +38,7 @@ extern const size_t sl_n_options;
 
 /* Index of a key, or sl_n_options. */
 size_t sl_option_find(const char *key);
-/* The nearest key, or NULL. */
+/* The key meant by an unknown one: its last word in another section, or the nearest; or NULL. */
 const char *sl_option_nearest(const char *key);
 
 /* A value as it stands in a file: one text, or a list of them. */

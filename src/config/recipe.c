@@ -45,6 +45,11 @@ static sl_status note_origin(struct sl_recipe *recipe, size_t option, const char
 static sl_status unknown_key(const char *where, const char *key)
 {
     char escaped[SL_ESCAPED_SIZE];
+    const size_t n = strlen(key);
+    for (size_t i = 0; i < sl_n_options; i++)
+        if (strncmp(sl_options[i].key, key, n) == 0 && sl_options[i].key[n] == '.')
+            SL_FAIL(SL_ERR_CONFIG, "%s: '%s' is a section; its keys stand below it, as %s does",
+                    where, key, sl_options[i].key);
     const char *near = sl_option_nearest(key);
     SL_FAIL(SL_ERR_CONFIG, "%s: unknown key '%s'%s%s%s", where,
             sl_escape(key, strlen(key), escaped),
@@ -85,6 +90,12 @@ struct level {
 
 static sl_status parse_level(struct level *l, const char *text, size_t size);
 
+static sl_status read_recipe_file(const char *path, char **text, size_t *size)
+{
+    const sl_status st = sl_read_file(path, FILE_CAP, text, size);
+    return st == SL_ERR_DATA ? SL_ERR_CONFIG : st; /* larger than a recipe may be */
+}
+
 static sl_status read_base(const struct level *l, const char *name, size_t line)
 {
     const char *slash = strrchr(l->path, '/');
@@ -99,8 +110,11 @@ static sl_status read_base(const struct level *l, const char *name, size_t line)
     if (st == SL_OK && l->depth == BASE_LEVELS)
         st = sl_error_set(SL_ERR_CONFIG, "%s:%zu: more than %d levels of base files", l->path, line,
                           BASE_LEVELS);
-    if (st == SL_OK)
-        st = sl_read_file(path, FILE_CAP, &text, &size);
+    if (st == SL_OK) {
+        st = read_recipe_file(path, &text, &size);
+        if (st != SL_OK)
+            sl_error_prefix(st, "%s:%zu: base", l->path, line);
+    }
     if (st == SL_OK) {
         struct level base = {.recipe = l->recipe, .path = path, .up = l, .depth = l->depth + 1};
         st = parse_level(&base, text, size);
@@ -187,7 +201,7 @@ sl_status sl_recipe_read(const char *path, struct sl_recipe *recipe)
     sl_status st = SL_OK;
     SL_TRY_FREE(sl_recipe_init(&r));
     SL_TRY_FREE(find_recipe(path, &file));
-    SL_TRY_FREE(sl_read_file(file, FILE_CAP, &text, &size));
+    SL_TRY_FREE(read_recipe_file(file, &text, &size));
     SL_TRY_FREE(sl_recipe_parse(&r, file, text, size));
     *recipe = r;
     r = (struct sl_recipe){.origin = NULL};

@@ -2,7 +2,6 @@
  * One option's value from text and to text, for every kind.
  */
 #include <ctype.h>
-#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +10,7 @@
 #include "config/options.h"
 
 #define NEG_LOG_LENGTH "-log L"
+#define IN_NUMBERS "0123456789+-.eE"
 
 static sl_status bad_value(const struct sl_option *o, const char *text, const char *wanted)
 {
@@ -41,8 +41,7 @@ static sl_status parse_whole(const struct sl_option *o, const char *text, uint64
 static sl_status parse_real(const struct sl_option *o, const char *text, double *x)
 {
     char *end;
-    errno = 0;
-    if (*text == '\0' || strspn(text, "0123456789+-.eE") != strlen(text))
+    if (*text == '\0' || strspn(text, IN_NUMBERS) != strlen(text))
         return bad_value(o, text, "a number");
     const double value = strtod(text, &end);
     if (*end || !isfinite(value))
@@ -73,45 +72,40 @@ static sl_status set_text(const struct sl_option *o, char *field, const char *te
     return SL_OK;
 }
 
-static sl_status set_enum(const struct sl_option *o, void *field, const char *text)
+static sl_status not_one_of(const struct sl_option *o, const char *text, const char *const *names,
+                            size_t n)
 {
-    size_t n = 0;
-    for (; o->names[n]; n++) {
-        if (strcmp(o->names[n], text) != 0)
-            continue;
-        const int value = (int)n;
-        memcpy(field, &value, sizeof value);
-        return SL_OK;
-    }
+    char escaped[SL_ESCAPED_SIZE];
+    const char *near = sl_nearest(text, names, n);
     sl_text all = {0};
     for (size_t i = 0; i < n; i++)
-        sl_text_addf(&all, "%s%s", i ? ", " : "", o->names[i]);
-    const char *near = sl_nearest(text, o->names, n);
-    char escaped[SL_ESCAPED_SIZE];
+        sl_text_addf(&all, "%s%s", i ? ", " : "", names[i]);
     sl_error_set(SL_ERR_CONFIG, "%s: '%s' is not one of %s%s%s%s", o->key,
-                 sl_escape(text, strlen(text), escaped), all.text ? all.text : "",
+                 sl_escape(text, strlen(text), escaped), all.text ? all.text : "its values",
                  near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
     sl_text_clear(&all);
     return SL_ERR_CONFIG;
 }
 
+static sl_status set_enum(const struct sl_option *o, void *field, const char *text)
+{
+    int i = 0;
+    while (o->names[i] && strcmp(o->names[i], text) != 0)
+        i++;
+    if (!o->names[i])
+        return not_one_of(o, text, o->names, (size_t)i);
+    memcpy(field, &i, sizeof i);
+    return SL_OK;
+}
+
 static sl_status set_phi(const struct sl_option *o, sl_phi *field, const char *text)
 {
     const char *names[SL_PHI_COUNT];
-    for (int i = 0; i < SL_PHI_COUNT; i++) {
+    if (sl_phi_parse(text, field) == SL_OK)
+        return SL_OK;
+    for (int i = 0; i < SL_PHI_COUNT; i++)
         names[i] = sl_phi_name((sl_phi)i);
-        if (strcmp(names[i], text) == 0) {
-            *field = (sl_phi)i;
-            return SL_OK;
-        }
-    }
-    const char *near = sl_nearest(text, names, SL_PHI_COUNT);
-    char escaped[SL_ESCAPED_SIZE];
-    SL_FAIL(SL_ERR_CONFIG,
-            "%s: '%s' is not one of softmax, relu, relu2, gelu, softplus, identity, relu6, "
-            "sigmoid%s%s%s",
-            o->key, sl_escape(text, strlen(text), escaped), near ? "; did you mean '" : "",
-            near ? near : "", near ? "'?" : "");
+    return not_one_of(o, text, names, SL_PHI_COUNT);
 }
 
 static sl_status set_ops(const struct sl_option *o, struct sl_pipeline_config *ops,
@@ -152,6 +146,8 @@ static sl_status set_score_bias(const struct sl_option *o, struct sl_config *con
 {
     double bias = 0;
     const bool by_length = strcmp(text, NEG_LOG_LENGTH) == 0;
+    if (!by_length && strspn(text, IN_NUMBERS) != strlen(text))
+        return bad_value(o, text, "a number or " NEG_LOG_LENGTH);
     if (!by_length)
         SL_TRY(parse_real(o, text, &bias));
     config->model.bias = bias;
@@ -179,7 +175,7 @@ sl_status sl_option_set(const struct sl_option *o, struct sl_config *config,
     if (o->kind == SL_KIND_IMAGE_SIZE)
         return set_image_size(o, field, value);
     if (value->list)
-        SL_FAIL(SL_ERR_CONFIG, "%s takes one value, not a list (axes belong under sweep:)", o->key);
+        SL_FAIL(SL_ERR_CONFIG, "%s takes one value, not a list", o->key);
     const char *text = value->items[0];
     switch (o->kind) {
     case SL_KIND_SIZE:

@@ -154,6 +154,7 @@ static sl_status read_value(struct reader *r, const char *key, int depth)
 /* Key and value pairs after the start event of a mapping; depth 0 is the document's own. */
 static sl_status read_mapping(struct reader *r, const char *prefix, int depth)
 {
+    size_t n_keys = 0;
     for (;;) {
         yaml_event_t e;
         char *name = NULL;
@@ -171,7 +172,8 @@ static sl_status read_mapping(struct reader *r, const char *prefix, int depth)
         yaml_event_delete(&e);
         SL_TRY(st);
         if (type == YAML_MAPPING_END_EVENT)
-            return SL_OK;
+            return depth == 0 || n_keys > 0 ? SL_OK : fail_at(r, mark, "a mapping without keys; leave it out");
+        n_keys++;
         const int n = snprintf(key, sizeof key, "%s%s%s", prefix, *prefix ? "." : "", name);
         const bool empty = *name == '\0';
         sl_free(name);

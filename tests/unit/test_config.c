@@ -24,13 +24,19 @@ static void test_table(void **state)
     for (size_t i = 0; i < sl_n_options; i++) {
         const struct sl_option *o = &sl_options[i];
         assert_int_equal(sl_option_find(o->key), i); /* no key twice */
-        assert_string_equal(sl_option_nearest(o->key), o->key);
         assert_true(strlen(o->help) > 0 && strlen(o->key) < SL_NAME_MAX);
         assert_true((o->kind == SL_KIND_ENUM) == (o->names != NULL));
         struct sl_config again = c;
         require_ok(sl_option_set_text(o, &again, o->fallback)); /* valid, and what is there */
         assert_memory_equal(&again, &c, sizeof c);
     }
+    assert_string_equal(sl_option_nearest("model.alph"), "model.alpha");
+    assert_string_equal(sl_option_nearest("alpha"), "model.alpha");
+    assert_string_equal(sl_option_nearest("train.alpha"), "model.alpha");
+    assert_string_equal(sl_option_nearest("model.lr"), "train.lr");
+    assert_string_equal(sl_option_nearest("train.batch_size"), "train.batch");
+    assert_string_equal(sl_option_nearest("checkpoint.keep_lst"), "checkpoint.keep_last");
+    assert_null(sl_option_nearest("model.convolutional_kernel_size"));
     assert_int_equal(sl_option_find("model.alph"), sl_n_options);
     assert_int_equal(sl_option_find(""), sl_n_options);
 }
@@ -216,7 +222,11 @@ static const struct bad_text bad_assignments[] = {
     {"=5", "section.key=value"},
     {"\x1B[31m", "\\x1B[31m"},
     {"model.alhpa=1", "did you mean 'model.alpha'"},
-    {"model=1", "unknown key 'model'"},
+    {"model=1", "'model' is a section"},
+    {"mode=1", "unknown key 'mode'"},
+    {"alpha=1", "unknown key 'alpha', did you mean 'model.alpha'?"},
+    {"train.alpha=1", "did you mean 'model.alpha'?"},
+    {"model.bias=-log K", "'-log K' is not a number or -log L"},
     {"zzzzzzzzzzzzzzzz=1", "config keys"},
     {"seed=", "whole number"},
     {"seed=-1", "whole number"},
@@ -333,6 +343,8 @@ static void test_help(void **state)
     }
     assert_non_null(strstr(text, "adam|adamw|sgd; default adam"));
     assert_non_null(strstr(text, "softmax|relu|"));
+    assert_non_null(strstr(text, "model.alpha (number, -16 to 16; default 1)"));
+    assert_non_null(strstr(text, "checkpoint.keep_last (whole number, 2 to 1e+06; default 2)"));
     sl_free(text);
 }
 
