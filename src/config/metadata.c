@@ -70,11 +70,33 @@ static const char *scalar_text(const json_t *x, char buf[64])
         return json_is_true(x) ? "true" : "false";
     if (json_is_integer(x))
         snprintf(buf, 64, "%lld", (long long)json_integer_value(x));
-    else if (json_is_real(x))
-        snprintf(buf, 64, "%.17g", json_real_value(x));
     else
-        return NULL;
+        snprintf(buf, 64, "%.17g", json_real_value(x));
     return buf;
+}
+
+/* Whether a JSON value has the type that an option's kind is written as. */
+static bool has_type(const struct sl_option *o, const json_t *x)
+{
+    switch (o->kind) {
+    case SL_KIND_SIZE:
+    case SL_KIND_U64:
+    case SL_KIND_IMAGE_SIZE:
+        return json_is_integer(x);
+    case SL_KIND_REAL:
+        return json_is_number(x);
+    case SL_KIND_BOOL:
+        return json_is_boolean(x);
+    case SL_KIND_SCORE_BIAS:
+        return json_is_number(x) || json_is_string(x);
+    case SL_KIND_TEXT:
+    case SL_KIND_NAME:
+    case SL_KIND_ENUM:
+    case SL_KIND_PHI:
+    case SL_KIND_OPS:
+        return json_is_string(x);
+    }
+    return false;
 }
 
 static sl_status set_from_json(const struct sl_option *o, struct sl_config *config, const json_t *x,
@@ -89,11 +111,10 @@ static sl_status set_from_json(const struct sl_option *o, struct sl_config *conf
         SL_FAIL(SL_ERR_DATA, "%s: '%s' has %zu values, %d are allowed", what, o->key, value.n,
                 LIST_CAP);
     for (size_t i = 0; i < value.n; i++) {
-        items[i] = scalar_text(value.list ? json_array_get(x, i) : x, bufs[i]);
-        if (!items[i])
-            SL_FAIL(SL_ERR_DATA,
-                    "%s: '%s' is neither a text, a number, true or false, nor a list of them", what,
-                    o->key);
+        const json_t *item = value.list ? json_array_get(x, i) : x;
+        if (!has_type(o, item))
+            SL_FAIL(SL_ERR_DATA, "%s: '%s' has the wrong JSON type", what, o->key);
+        items[i] = scalar_text(item, bufs[i]);
     }
     if (sl_option_set(o, config, &value) != SL_OK)
         return sl_error_prefix(SL_ERR_DATA, "%s", what);
