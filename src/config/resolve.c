@@ -64,8 +64,24 @@ static sl_status check_train(const struct sl_train_config *t)
     if (t->batch % t->accumulate != 0)
         SL_FAIL(SL_ERR_CONFIG, "train.batch %zu is not divisible by train.accumulate %zu", t->batch,
                 t->accumulate);
-    if (t->beta1 >= 1 || t->beta2 >= 1)
-        SL_FAIL(SL_ERR_CONFIG, "train.beta1 and train.beta2 must be less than 1");
+    if (t->beta1 >= 1 || t->beta2 >= 1 || t->momentum >= 1)
+        SL_FAIL(SL_ERR_CONFIG, "train.beta1, train.beta2 and train.momentum must be less than 1");
+    return SL_OK;
+}
+
+/* Sizes that are given replace those of the variant. That is said aloud: a resolved recipe gives
+ * all of them, so that another variant over it would change nothing but the word. */
+static sl_status apply_variant(struct sl_vit_config *v)
+{
+    struct sl_vit_config own = {.width = 0};
+    SL_TRY(sl_variant_apply(v->variant, &own));
+    SL_TRY(sl_variant_apply(v->variant, v));
+    if (v->width != own.width || v->depth != own.depth || v->heads != own.heads ||
+        v->mlp != own.mlp || (own.patch != 0 && v->patch != own.patch))
+        sl_log(SL_LOG_WARN,
+               "model.variant %s is overridden: width %zu, depth %zu, heads %zu, mlp %zu, patch "
+               "%zu",
+               v->variant, v->width, v->depth, v->heads, v->mlp, v->patch);
     return SL_OK;
 }
 
@@ -73,7 +89,7 @@ sl_status sl_config_resolve(struct sl_config *config)
 {
     struct sl_vit_config *v = &config->model;
     if (v->variant[0])
-        SL_TRY(sl_variant_apply(v->variant, v));
+        SL_TRY(apply_variant(v));
     SL_TRY(sl_vit_check(v));
     SL_TRY(check_train(&config->train));
     if (config->eval.every_steps > 0 && config->eval.every_epochs > 0)

@@ -117,6 +117,7 @@ static const struct {
     {"train.batch=64 train.accumulate=128", "not divisible"},
     {"train.batch=64 train.accumulate=64", NULL},
     {"train.beta1=1", "less than 1"},
+    {"train.momentum=1", "less than 1"},
     {"train.beta2=1", "less than 1"},
     {"eval.every_steps=5 eval.every_epochs=1", "not both"},
     {"eval.every_steps=5", NULL},
@@ -219,6 +220,23 @@ static void test_warnings(void **state)
     require_ok(sl_config_resolve(&c));
     assert_int_equal(warnings, 2);
     assert_non_null(strstr(last_warning, "12 tokens"));
+    sl_config_defaults(&c);
+    c.train.total_steps = 1;
+    strcpy(c.model.variant, "S/16");
+    require_ok(sl_config_resolve(&c));
+    require_ok(sl_config_resolve(&c)); /* a resolved recipe: its sizes are the variant's */
+    assert_int_equal(warnings, 2);
+    strcpy(c.model.variant, "B/16");
+    require_ok(sl_config_resolve(&c));
+    assert_int_equal(warnings, 3);
+    assert_non_null(strstr(last_warning, "model.variant B/16 is overridden: width 384"));
+    strcpy(c.model.variant, "S");
+    require_ok(sl_config_resolve(&c)); /* no patch of its own to override */
+    assert_int_equal(warnings, 3);
+    strcpy(c.model.variant, "S/32");
+    require_ok(sl_config_resolve(&c));
+    assert_int_equal(warnings, 4);
+    assert_int_equal(c.model.patch, 16);
     sl_set_log(NULL, NULL);
 }
 
