@@ -172,7 +172,9 @@ static sl_status read_mapping(struct reader *r, const char *prefix, int depth)
         yaml_event_delete(&e);
         SL_TRY(st);
         if (type == YAML_MAPPING_END_EVENT)
-            return depth == 0 || n_keys > 0 ? SL_OK : fail_at(r, mark, "a mapping without keys; leave it out");
+            return depth == 0 || n_keys > 0
+                       ? SL_OK
+                       : fail_at(r, mark, "a mapping without keys; leave it out");
         n_keys++;
         const int n = snprintf(key, sizeof key, "%s%s%s", prefix, *prefix ? "." : "", name);
         const bool empty = *name == '\0';
