@@ -173,7 +173,7 @@ struct sl_loss_args {
     enum sl_loss kind;
     size_t B, C;
     const float *logits;   /* [B, C] */
-    const int32_t *labels; /* [B]; -1 = image does not count (padding) */
+    const int32_t *labels; /* [B]; -1 = image does not count (padding), nor one mixed with it */
     float mix, smoothing;
     float grad_scale; /* dlogits = grad_scale * d(sum over images of the loss)/dlogits */
     void *dlogits;    /* [B, C] in dtype, assigned, or NULL */
@@ -192,7 +192,7 @@ struct sl_sumsq_args {
 /* One update of w[0..n) (recipe.md 4). step_size = s(t); adam (big_vision): u = lr m^ /
  * (sqrt(v^)+eps)
  * + wd w, w -= s u. adamw: w -= s lr (m^/(..) + wd w). sgd: m = momentum m + g, w -= s lr (m + wd
- * w). */
+ * w). m is rounded to bf16 after its use; moments below the smallest normal float become 0. */
 struct sl_update_args {
     enum sl_optimizer kind;
     size_t n;

@@ -218,3 +218,21 @@ void test_near(const char *what, size_t i, double got, double exact, double boun
         fail_msg("%s[%zu] = %.9g, expected %.9g, off by %.3g of %.3g", what, i, got, exact,
                  fabs(got - exact), bound);
 }
+
+void *test_copy(const void *p, size_t bytes)
+{
+    void *copy = allocate(bytes);
+    memcpy(copy, p, bytes);
+    return copy;
+}
+
+sl_dtype test_any_type(sl_rng *rng)
+{
+    return sl_rng_below(rng, 2) ? SL_BF16 : SL_F32;
+}
+
+double test_bound(double units, double size, double exact, sl_dtype type)
+{
+    const double e = units * u_f32 * size;
+    return e + (type == SL_BF16 ? u_bf16 * (fabs(exact) + e) : 0);
+}

@@ -12,7 +12,6 @@
 
 #include <cmocka.h>
 
-#include "base/bf16.h"
 #include "trial.h"
 
 static const uint64_t seed = 20261108;

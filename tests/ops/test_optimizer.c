@@ -121,14 +121,6 @@ static void check_course(const void *args, const void *expected)
 
 /* ---- cases ---- */
 
-static void *copy_of(const void *p, size_t bytes)
-{
-    void *copy = malloc(bytes);
-    assert_non_null(copy);
-    memcpy(copy, p, bytes);
-    return copy;
-}
-
 static void try_course(sl_rng *rng, enum sl_optimizer kind, size_t n, bool bf16, double g_size)
 {
     struct trial *t = trial_new(rng);
@@ -150,7 +142,7 @@ static void try_course(sl_rng *rng, enum sl_optimizer kind, size_t n, bool bf16,
                               .beta2 = 0.999,
                               .eps = 1e-8,
                               .momentum = 0.9}};
-    float *w0 = copy_of(c.args.w, n * sizeof(float));
+    float *w0 = test_copy(c.args.w, n * sizeof(float));
     float *zero = calloc(n, sizeof *zero);
     assert_non_null(zero);
     trial_run(t, course_run, &c, check_course, &(struct start){w0, zero, zero});

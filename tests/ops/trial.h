@@ -42,6 +42,12 @@ double test_unit(sl_dtype type); /* largest relative rounding error */
 /* Fails unless |got - exact| <= bound; a NaN passes only where NaN is expected. */
 void test_near(const char *what, size_t i, double got, double exact, double bound);
 
+void *test_copy(const void *p, size_t bytes); /* freed with free() */
+sl_dtype test_any_type(sl_rng *rng);
+/* Error of a float result of `units` roundings of terms that add up to `size`, then rounded to its
+ * type. */
+double test_bound(double units, double size, double exact, sl_dtype type);
+
 int trial_setup(void **state); /* group set-up and tear-down: the devices */
 int trial_teardown(void **state);
 
