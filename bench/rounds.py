@@ -20,7 +20,8 @@ LOADED = 0.10  # a round whose FMA peak is this much below the best peak is mark
 def _serve(pipe, build, args):
     try:
         info, step = build(*args)
-        step()
+        for _ in range(3):  # allocator, thread pool, anything compiled at the second call
+            step()
     except Exception as error:  # the parent decides whether it can go on without this engine
         pipe.send(error if isinstance(error, ImportError) else RuntimeError(repr(error)))
         return
@@ -165,6 +166,9 @@ def report(title, engines, done, batch):
     best, rows = summary(done, batch)
     table(f"{title}, {len(done)} rounds", best, rows)
     quiet = undisturbed(done)
+    if os.getloadavg()[0] > 1.25 * len(os.sched_getaffinity(0)):
+        print("\nwarning: other programs are running; thread pools that spin lose far more by that than "
+              "the peak shows, so these ratios mean nothing")
     result = {"batch": batch, "rounds": len(done), "best_other": best, "disturbed": len(done) - len(quiet),
               "engines": [{**row, **e.info} for row, e in zip(rows, engines)],
               "blocks": done}
