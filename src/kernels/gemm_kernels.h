@@ -17,17 +17,25 @@
 #include "kernels/cpu.h"
 #include "kernels/epilogue.h"
 
-enum { SL_GEMM_NR_MAX = 32, SL_GEMM_K_UNIT_MAX = 32 };
+enum {
+    SL_GEMM_NR_MAX = 64,
+    SL_GEMM_K_UNIT_MAX = 32,
+    SL_GEMM_PANEL_GAP =
+        16 /* floats behind a packed panel that packing may overwrite; they also
+            * keep panels from lying 4 KB apart, where they would share cache sets */
+};
 
-/* out[i, j] = start[i, j] + sum_p a(i, p) b[p, j] + bias[j] + addend[i, j]; i < rows, j < nr. */
+/* out[i, j] = start[i, j] + sum_p a(i, p) b[p, j] + bias[j] + addend[i, j]; i < rows, j < cols;
+ * what is written for cols <= j < nr is of no use. bias and addend only with cols = nr. */
 struct sl_gemm_tile {
-    size_t rows, k;       /* 1 <= rows <= mr */
+    size_t rows, cols, k; /* 1 <= rows <= mr, 1 <= cols <= nr */
     const float *a;       /* a(i, p) = a[i*a_row + p*a_step] */
     size_t a_row, a_step; /* elements */
-    const float *b;       /* [k, nr] packed panel */
-    const float *start;   /* [rows, nr] sums so far; NULL = 0 */
-    const float *bias;    /* [nr] or NULL */
-    const float *addend;  /* [rows, nr], rows addend_ld apart, may be out; NULL = 0 */
+    const float *b;       /* [k, nr], rows b_step apart */
+    size_t b_step;
+    const float *start;  /* [rows, nr] sums so far; NULL = 0 */
+    const float *bias;   /* [nr] or NULL */
+    const float *addend; /* [rows, nr], rows addend_ld apart, may be out; NULL = 0 */
     size_t addend_ld;
     float *out; /* [rows, nr], rows out_ld apart, may be start */
     size_t out_ld;
@@ -35,18 +43,17 @@ struct sl_gemm_tile {
     size_t ahead_step;
 };
 
-/* Panels one after another, each [k, width]: panel t holds `step` lanes of op(src) from t*step on,
- * 0 where op(src) ends, and in the lanes from `step` to `width` anything. For A step = mr and
- * width = a_width, for B both are nr. op(src)(i, p) = src[p*ld + i], or src[i*ld + p] if crossed.
- */
+/* Panels one after another, each [k, width], width = mr for A and nr for B: panel t holds the lanes
+ * of op(src) from t*width on; lanes past its end hold nothing that may be used. For A the gap
+ * behind each panel is overwritten. op(src)(i, p) = src[p*ld + i], or src[i*ld + p] if crossed. */
 struct sl_gemm_pack {
     size_t lanes, k;
     const void *src; /* crossed: [lanes, k], rows ld apart; else [k, lanes], rows ld apart */
     size_t ld;
     bool crossed, bf16;
-    float *dst; /* [ceil(lanes / step)][k, width], panels `panel` floats apart */
+    float *dst; /* [ceil(lanes / width)][k, width], panels `panel` floats apart */
     size_t panel;
-    float *sum; /* [ceil(lanes / step)][width] += sum over k; or NULL */
+    float *sum; /* [lanes] += sum over k; or NULL */
 };
 
 /* c = epilogue(r + bias) for one tile; r is read in whole rows of nr. */
@@ -70,7 +77,6 @@ struct sl_gemm_kernels {
     bool fused;                /* tile adds bias and addend, and writes no rows past `rows` */
     size_t k_unit;             /* packed panels are padded with zeros to a multiple of this depth */
     size_t mr, nr;             /* the tile */
-    size_t a_width;            /* of a panel of A: mr rounded up to whole vectors */
     size_t a_floats, b_floats; /* size of a packed panel of A, B per k, in floats */
     size_t kc;      /* depth of a pass: a panel of A [kc, mr] stays in L1 while B streams past */
     size_t columns; /* of a task: its panels of B [columns, kc] stay in L2 */

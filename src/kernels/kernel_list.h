@@ -11,7 +11,7 @@
 #define SL_X86_KERNEL(X, isa, symbol)
 #endif
 
-/* struct sl_gemm_kernels; tiles: C 6x8, AVX2 6x16, AVX-512 14x32, AMX (bf16) 32x32 */
+/* struct sl_gemm_kernels; tiles: C 6x8, AVX2 6x16, AVX-512 6x64, AMX (bf16) 32x32 */
 #define SL_GEMM_KERNEL_LIST(X)                                                                     \
     X(SL_ISA_C, sl_gemm_kernels_c)                                                                 \
     SL_X86_KERNEL(X, SL_ISA_AVX2, sl_gemm_kernels_avx2)                                            \

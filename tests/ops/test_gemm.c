@@ -113,6 +113,7 @@ static void test_model_shapes(void **state)
         {.m = 196, .n = 96, .k = 800, .b_t = true, .bias = &marker, .epilogue = SL_EPI_GELU},
         {.m = 131, .n = 200, .k = 1537, .epilogue = SL_EPI_RESIDUAL, .bias = &marker},
         {.m = 64, .n = 48, .k = 2100, .a_t = true, .accumulate = true, .a_sum = &marker},
+        {.m = 5, .n = 1100, .k = 4200, .a_t = true, .accumulate = true, .a_sum = &marker},
         {.m = 200, .n = 33, .k = 1031, .a_t = true, .type = SL_BF16, .a_sum = &marker},
         {.m = 70, .n = 100, .k = 1100, .b_t = true, .type = SL_BF16, .bias = &marker},
         {.m = 400, .n = 64, .k = 64, .type = SL_BF16, .c_type = SL_BF16, .epilogue = SL_EPI_TANH},

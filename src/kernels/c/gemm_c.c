@@ -3,7 +3,7 @@
  */
 #include "kernels/c/vec_c.h"
 
-#define MR 6
+#define NV 2
 #include "kernels/gemm.inc"
 
 extern const struct sl_gemm_kernels sl_gemm_kernels_c;
@@ -31,8 +31,7 @@ const struct sl_gemm_kernels sl_gemm_kernels_c = {
     .k_unit = 1,
     .mr = MR,
     .nr = NR,
-    .a_width = A_WIDTH,
-    .a_floats = A_WIDTH,
+    .a_floats = MR,
     .b_floats = NR,
     .kc = 512,
     .columns = 512,

@@ -229,7 +229,6 @@ const struct sl_gemm_kernels sl_gemm_kernels_amx = {
     .k_unit = DEPTH,
     .mr = MR,
     .nr = NR,
-    .a_width = MR,
     .a_floats = MR / 2,
     .b_floats = NR / 2,
     .kc = 512,

@@ -4,7 +4,7 @@
  */
 #include "kernels/x86/vec_avx2.h"
 
-#define MR 6
+#define NV 2
 #include "kernels/gemm.inc"
 
 extern const struct sl_gemm_kernels sl_gemm_kernels_avx2;
@@ -32,8 +32,7 @@ const struct sl_gemm_kernels sl_gemm_kernels_avx2 = {
     .k_unit = 1,
     .mr = MR,
     .nr = NR,
-    .a_width = A_WIDTH,
-    .a_floats = A_WIDTH,
+    .a_floats = MR,
     .b_floats = NR,
     .kc = 256,
     .columns = 256,

@@ -1,10 +1,11 @@
 /*
- * The matrix product's kernels for AVX-512: a 14 x 32 tile. Per step of k it loads two vectors of B
- * and broadcasts 14 elements of A for 28 multiply-adds. Block sizes fit 48 KB of L1 and 2 MB of L2.
+ * The matrix product's kernels for AVX-512: a 6 x 64 tile, 24 sums. Wide and low, it issues 37
+ * instructions for 24 multiply-adds where 14 x 32 issues 46 for 28: where another thread shares the
+ * core that decides (docs/performance.md). Block sizes fit 2 MB of L2.
  */
 #include "kernels/x86/vec_avx512.h"
 
-#define MR 14
+#define NV 4
 #include "kernels/gemm.inc"
 
 extern const struct sl_gemm_kernels sl_gemm_kernels_avx512;
@@ -32,12 +33,11 @@ const struct sl_gemm_kernels sl_gemm_kernels_avx512 = {
     .k_unit = 1,
     .mr = MR,
     .nr = NR,
-    .a_width = A_WIDTH,
-    .a_floats = A_WIDTH,
+    .a_floats = MR,
     .b_floats = NR,
     .kc = 384,
     .columns = 768,
-    .long_rows = 392,
+    .long_rows = 192,
     .long_columns = 384,
     .long_kc = 256,
     .tile = tile,

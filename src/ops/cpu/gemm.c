@@ -15,15 +15,15 @@ struct run {
     struct sl_cpu_scratch scratch;
     float *panels; /* [n_tiles][k, nr] if B is packed once */
     float *tiles;  /* [chunks][m_tiles][n_tiles][mr, nr] partial sums */
-    float *sums;   /* [chunks][m_tiles][sum_step] partial sums of A */
+    float *sums;   /* [chunks][m_tiles][mr] partial sums of A */
 };
 
 /* What one task works on, and its worker's buffers. */
 struct block {
     size_t chunk, m0, m1, n0, n1; /* tiles [m0, m1) x [n0, n1) */
     float *tile;                  /* [mr, nr] */
-    float *sums;                  /* [m1-m0][sum_step] */
-    float *a;                     /* [m1-m0][k_step, a_width] */
+    float *sums;                  /* [m1-m0][mr] */
+    float *a;                     /* [m1-m0][k_step, mr] */
     float *b;                     /* [n1-n0][k_step, nr] */
     float *tiles;                 /* [m1-m0][n1-n0][mr, nr] */
 };
@@ -142,6 +142,7 @@ static void do_tile(const struct run *r, const struct block *b, size_t i, size_t
     const size_t mr = p->kernels->mr, nr = p->kernels->nr;
     const size_t row = i * mr, column = j * nr;
     t->rows = least(mr, a->m - row);
+    t->cols = least(nr, a->n - column);
     t->out_ld = nr;
     t->bias = NULL;
     t->addend = NULL;
@@ -165,30 +166,31 @@ static void do_tile(const struct run *r, const struct block *b, size_t i, size_t
     finish_tile(r, i, j, b->tile, t->bias != NULL);
 }
 
-/* Lets the block's `tile`-th tile prefetch one column of cache lines of what the next pass, from k
- * on, will pack; without such, B's panel a little ahead of its use. */
-static void look_ahead(const struct run *r, const struct block *b, size_t tile, size_t k,
-                       struct sl_gemm_tile *t)
+/* What the tiles of a pass may prefetch: the cache lines, column by column, of the rows of A that
+ * the next pass packs. */
+struct ahead {
+    const char *lines;
+    size_t count, step;
+};
+
+static struct ahead next_rows(const struct run *r, const struct block *b, size_t k)
 {
-    enum { LINE = 64, DISTANCE = 1024 };
+    enum { LINE = 64 };
     const struct sl_gemm_args *a = r->args;
-    const struct sl_gemm_kernels *kernels = r->plan.kernels;
-    const size_t size = element_size(a->type);
-    const size_t row = b->m0 * kernels->mr, column = b->n0 * kernels->nr;
-    const size_t a_bytes = (least(b->m1 * kernels->mr, a->m) - row) * size;
-    const size_t b_bytes = (least(b->n1 * kernels->nr, a->n) - column) * size;
-    const size_t a_lines = a_bytes / LINE + 1, b_lines = b_bytes / LINE + 1;
-    t->ahead = (const char *)t->b + DISTANCE;
-    t->ahead_step = kernels->nr * sizeof(float);
-    if (!a->a_t || k >= (b->chunk + 1) * r->plan.chunk_k || k >= a->k)
-        return;
-    if (tile < a_lines) {
-        t->ahead = (const char *)a->a + (k * a->lda + row) * size + tile * LINE;
-        t->ahead_step = a->lda * size;
-    } else if (tile - a_lines < b_lines && !a->b_t && !a->b_packed) {
-        t->ahead = (const char *)a->b + (k * a->ldb + column) * size + (tile - a_lines) * LINE;
-        t->ahead_step = a->ldb * size;
-    }
+    const size_t size = element_size(a->type), mr = r->plan.kernels->mr, row = b->m0 * mr;
+    const bool none = !a->a_t || k >= (b->chunk + 1) * r->plan.chunk_k || k >= a->k;
+    const size_t bytes = (least(b->m1 * mr, a->m) - row) * size;
+    return (struct ahead){(const char *)a->a + (k * a->lda + row) * size,
+                          none ? 0 : bytes / LINE + 1, a->lda * size};
+}
+
+/* The first tiles of a pass prefetch these lines, the others rows of B a little ahead of use. */
+static void look_ahead(const struct ahead *ahead, size_t tile, struct sl_gemm_tile *t)
+{
+    enum { LINE = 64, DISTANCE = 4 };
+    const bool next = tile < ahead->count;
+    t->ahead = next ? ahead->lines + tile * LINE : (const char *)(t->b + DISTANCE * t->b_step);
+    t->ahead_step = next ? ahead->step : t->b_step * sizeof(float);
 }
 
 static void point_into_a(const struct sl_gemm_args *a, size_t row, size_t k0,
@@ -206,9 +208,9 @@ static void do_pass(const struct run *r, const struct block *b, size_t k0, size_
 {
     const struct sl_gemm_args *a = r->args;
     const struct sl_gemm_plan *p = &r->plan;
-    const size_t mr = p->kernels->mr, a_width = p->kernels->a_width;
+    const size_t mr = p->kernels->mr;
     const float *panels = b->b; /* of column tile n0; the next is panel_step on */
-    size_t panel_step = p->b_panel;
+    size_t panel_step = p->b_panel, b_step = p->kernels->nr;
     if (!p->a_direct)
         pack_a(r, b, k0, k);
     else if (a->a_sum && b->n0 == 0)
@@ -216,30 +218,35 @@ static void do_pass(const struct run *r, const struct block *b, size_t k0, size_
                              (const float *)a->a + k0 * a->lda + b->m0 * mr, a->lda, b->sums);
     if (p->b == SL_GEMM_B_LOCAL) {
         pack_b(r, b->n0, b->n1, k0, k, b->b, p->b_panel);
+    } else if (p->b == SL_GEMM_B_DIRECT) {
+        panels = (const float *)a->b + k0 * a->ldb + b->n0 * p->kernels->nr;
+        panel_step = p->kernels->nr;
+        b_step = a->ldb;
     } else {
         panels = p->b == SL_GEMM_B_READY ? a->b_packed : r->panels;
         panels += (b->n0 * p->k_packed + k0) * p->kernels->b_floats;
         panel_step = p->k_packed * p->kernels->b_floats;
     }
+    const struct ahead ahead = next_rows(r, b, k0 + k);
     const size_t rows = b->m1 - b->m0, columns = b->n1 - b->n0;
-    for (size_t q = 0; q < rows * columns; q++) {
-        const size_t i = p->a_direct ? q / columns : q % rows;
-        const size_t j = p->a_direct ? q % columns : q / rows;
-        struct sl_gemm_tile t = {.k = k, .a_row = 1, .a_step = a_width};
-        t.a = b->a + i * p->a_panel;
-        t.b = panels + j * panel_step;
-        if (p->a_direct)
-            point_into_a(a, (b->m0 + i) * mr, k0, &t);
-        look_ahead(r, b, q, k0 + k, &t);
-        do_tile(r, b, b->m0 + i, b->n0 + j, &t, first, last);
-    }
+    const size_t outer = p->a_direct ? rows : columns, inner = p->a_direct ? columns : rows;
+    for (size_t o = 0; o < outer; o++)
+        for (size_t n = 0; n < inner; n++) {
+            const size_t i = p->a_direct ? o : n, j = p->a_direct ? n : o;
+            struct sl_gemm_tile t = {.k = k, .a_row = 1, .a_step = mr, .b_step = b_step};
+            t.a = b->a + i * p->a_panel;
+            t.b = panels + j * panel_step;
+            if (p->a_direct)
+                point_into_a(a, (b->m0 + i) * mr, k0, &t);
+            look_ahead(&ahead, o * inner + n, &t);
+            do_tile(r, b, b->m0 + i, b->n0 + j, &t, first, last);
+        }
 }
 
-/* Of each tile's sum_step sums the first mr count. */
 static void add_sums(const struct run *r, size_t m0, size_t m1, const float *sums)
 {
     const struct sl_gemm_kernels *kernels = r->plan.kernels;
-    for (size_t i = m0; i < m1; i++, sums += r->plan.sum_step)
+    for (size_t i = m0; i < m1; i++, sums += kernels->mr)
         for (size_t q = 0; q < least(kernels->mr, r->args->m - i * kernels->mr); q++)
             r->args->a_sum[i * kernels->mr + q] += sums[q];
 }
@@ -262,9 +269,9 @@ static void block_task(void *arg, size_t task, size_t worker)
     b.sums = b.b + p->worker_b;
     const bool sums = r->args->a_sum && b.n0 == 0;
     if (p->chunks > 1)
-        b.sums = r->sums + (b.chunk * p->m_tiles + b.m0) * p->sum_step;
+        b.sums = r->sums + (b.chunk * p->m_tiles + b.m0) * p->kernels->mr;
     if (sums)
-        memset(b.sums, 0, (b.m1 - b.m0) * p->sum_step * sizeof(float));
+        memset(b.sums, 0, (b.m1 - b.m0) * p->kernels->mr * sizeof(float));
     if (p->kernels->enter)
         p->kernels->enter();
     const size_t begin = b.chunk * p->chunk_k;
@@ -295,9 +302,9 @@ static void reduce_task(void *arg, size_t task, size_t worker)
         finish_tile(r, task, j, total + j * size, false);
     if (!r->args->a_sum)
         return;
-    float *sums = r->sums + task * p->sum_step;
+    float *sums = r->sums + task * p->kernels->mr;
     for (size_t c = 1; c < p->chunks; c++)
-        kernels->add(p->sum_step, sums + c * p->m_tiles * p->sum_step, sums);
+        kernels->add(p->kernels->mr, sums + c * p->m_tiles * p->kernels->mr, sums);
     add_sums(r, task, task + 1, sums);
 }
 
@@ -319,11 +326,9 @@ static sl_status check(const struct sl_gemm_args *a)
     return SL_OK;
 }
 
-sl_status sl_cpu_gemm(struct sl_device *dev, const struct sl_gemm_args *args)
+/* One product whose panels of B fit the plan. */
+static sl_status gemm_range(struct sl_device *dev, const struct sl_gemm_args *args)
 {
-    SL_TRY(check(args));
-    if (args->m == 0 || args->n == 0)
-        return SL_OK;
     struct run r = {.args = args};
     struct sl_gemm_plan *p = &r.plan;
     SL_TRY(sl_gemm_plan_make(args, sl_cpu_of(dev)->gemm[args->type], p));
@@ -342,5 +347,27 @@ sl_status sl_cpu_gemm(struct sl_device *dev, const struct sl_gemm_args *args)
     sl_parallel_for(dev->threads, p->chunks * p->blocks_m * p->blocks_n, block_task, &r);
     if (p->chunks > 1)
         sl_parallel_for(dev->threads, p->m_tiles, reduce_task, &r);
+    return SL_OK;
+}
+
+/* Long sums over tokens are formed in ranges of k, so that the packed B of a range stays small. */
+sl_status sl_cpu_gemm(struct sl_device *dev, const struct sl_gemm_args *args)
+{
+    SL_TRY(check(args));
+    if (args->m == 0 || args->n == 0)
+        return SL_OK;
+    const size_t range = sl_gemm_range(args);
+    struct sl_gemm_args part = *args;
+    for (size_t k0 = 0; k0 == 0 || k0 < args->k; k0 += range) {
+        const size_t size = element_size(args->type);
+        part.k = least(range, args->k - k0);
+        part.a = (const char *)args->a + k0 * args->lda * size;
+        part.b = (const char *)args->b + k0 * args->ldb * size;
+        if (range >= args->k)
+            return gemm_range(dev, args);
+        SL_TRY(gemm_range(dev, &part));
+        part.accumulate = true;
+        part.bias = NULL;
+    }
     return SL_OK;
 }

@@ -7,14 +7,16 @@
 #include "base/checked.h"
 
 enum {
-    ROWS = 112,       /* of a block whose A is read in place: many, so that B stays in cache */
-    TASKS = 24,       /* enough to keep a dozen threads evenly busy */
-    TASKS_LONG = 8,   /* the same with transposed A, where large blocks matter more */
-    CHUNK_K = 256,    /* the least k that pays for a partial tile's round trip */
-    CHUNK_AREA = 192, /* squares of this side that make a product rich in tiles */
-    PANEL_GAP = 16,   /* floats between panels: at multiples of 4 KB they would share cache sets */
-    DIRECT_STRIDE = 256 /* floats between rows of a transposed A that is read where it lies: more
-                         * would need a page and a cache set for every few rows */
+    ROWS = 112,             /* of a block whose A is not transposed */
+    TASKS = 24,             /* enough to keep a dozen threads evenly busy */
+    TASKS_LONG = 8,         /* the same with transposed A, where large blocks matter more */
+    ROWS_LONG = 48,         /* with transposed A rows are halved down to this before columns */
+    CHUNK_K = 256,          /* the least k that pays for a partial tile's round trip */
+    CHUNK_AREA = 192,       /* squares of this side that make a product rich in tiles */
+    RANGE_FLOATS = 4 << 20, /* of B packed at once for a weight gradient: 16 MB */
+    RANGE_K = 1024,         /* a range is a multiple of this */
+    DIRECT_STRIDE = 384     /* floats between rows of an operand that is read where it lies though
+                             * its rows run along k: more would need a page for every few k */
 };
 
 static const size_t least_task = 512 * 1024; /* multiply-adds: a few microseconds */
@@ -57,7 +59,8 @@ static void choose_blocks(const struct sl_gemm_args *a, struct sl_gemm_plan *p)
     while (tasks_of(p) < enough &&
            p->block_m * mr * p->block_n * nr * p->chunk_k >= 2 * least_task) {
         const size_t rows = p->block_m * mr, columns = p->block_n * nr;
-        if (columns > rows && p->block_n > 1)
+        const bool rows_first = a->a_t ? rows > ROWS_LONG : rows >= columns;
+        if (p->block_n > 1 && !rows_first)
             p->block_n = sl_gemm_ceil(p->block_n, 2);
         else if (p->block_m > 1)
             p->block_m = sl_gemm_ceil(p->block_m, 2);
@@ -71,13 +74,25 @@ static void choose_blocks(const struct sl_gemm_args *a, struct sl_gemm_plan *p)
 static void choose_operands(const struct sl_gemm_args *a, struct sl_gemm_plan *p)
 {
     p->a_direct = a->type == SL_F32 && (a->a_t ? a->lda <= DIRECT_STRIDE : !a->a_sum);
-    p->sum_step = p->a_direct ? p->kernels->mr : p->kernels->a_width;
-    if (a->b_packed && (a->type == SL_F32 || p->kernels->bf16))
+    if (!a->b_packed && !a->b_t && a->type == SL_F32 && a->ldb <= DIRECT_STRIDE &&
+        a->n % p->kernels->nr == 0)
+        p->b = SL_GEMM_B_DIRECT;
+    else if (a->b_packed && (a->type == SL_F32 || p->kernels->bf16))
         p->b = SL_GEMM_B_READY;
-    else if (!a->b_packed && !a->a_t && p->blocks_m > 1)
+    else if (!a->b_packed && p->blocks_m > 1)
         p->b = SL_GEMM_B_ONCE;
     else
         p->b = SL_GEMM_B_LOCAL;
+}
+
+size_t sl_gemm_range(const struct sl_gemm_args *a)
+{
+    const bool divisible = a->a_t && !a->b_t && !a->b_packed && a->epilogue == SL_EPI_NONE &&
+                           a->c_type == SL_F32 && a->k > 0;
+    const size_t range = RANGE_FLOATS / a->n;
+    if (!divisible || range >= a->k)
+        return a->k;
+    return range < RANGE_K ? RANGE_K : range / RANGE_K * RANGE_K;
 }
 
 sl_status sl_gemm_plan_make(const struct sl_gemm_args *a, const struct sl_gemm_kernels *kernels,
@@ -95,13 +110,13 @@ sl_status sl_gemm_plan_make(const struct sl_gemm_args *a, const struct sl_gemm_k
     choose_chunks(a, &p);
     choose_blocks(a, &p);
     choose_operands(a, &p);
-    p.a_panel = kernels->a_floats * p.k_step + PANEL_GAP;
-    p.b_panel = kernels->b_floats * p.k_step + PANEL_GAP;
+    p.a_panel = kernels->a_floats * p.k_step + SL_GEMM_PANEL_GAP;
+    p.b_panel = kernels->b_floats * p.k_step + SL_GEMM_PANEL_GAP;
     const size_t block_tiles = p.block_m * p.block_n * mr * nr;
     p.shared_b = p.b == SL_GEMM_B_ONCE ? panels : 0; /* enough for either size of element */
     p.shared_tiles = p.chunks > 1 ? p.chunks * area : 0;
-    p.shared_sums = p.chunks > 1 && a->a_sum ? p.chunks * p.m_tiles * p.sum_step : 0;
-    p.worker_sums = a->a_sum && p.chunks == 1 ? p.block_m * p.sum_step : 0;
+    p.shared_sums = p.chunks > 1 && a->a_sum ? p.chunks * p.m_tiles * mr : 0;
+    p.worker_sums = a->a_sum && p.chunks == 1 ? p.block_m * mr : 0;
     p.worker_a = p.a_direct ? 0 : p.block_m * p.a_panel;
     p.worker_b = p.b == SL_GEMM_B_LOCAL ? p.block_n * p.b_panel : 0;
     p.worker_tiles = p.chunks == 1 && p.k_passes > 1 ? block_tiles : 0;

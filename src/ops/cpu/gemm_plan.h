@@ -10,9 +10,10 @@
 
 /* Where the panels of B come from. */
 enum sl_gemm_b {
-    SL_GEMM_B_READY, /* packed float by pack_weight */
-    SL_GEMM_B_ONCE,  /* packed into shared scratch before the tasks start */
-    SL_GEMM_B_LOCAL  /* packed, or widened from bf16, by the task that uses them */
+    SL_GEMM_B_DIRECT, /* read where it lies */
+    SL_GEMM_B_READY,  /* packed float by pack_weight */
+    SL_GEMM_B_ONCE,   /* packed into shared scratch before the tasks start */
+    SL_GEMM_B_LOCAL   /* packed, or widened from bf16, by the task that uses them */
 };
 
 /* A task is (chunk of k, block of rows, block of columns); blocks are counted in tiles. */
@@ -29,7 +30,6 @@ struct sl_gemm_plan {
     enum sl_gemm_b b;
     bool a_direct;           /* kernels read A where it lies */
     size_t a_panel, b_panel; /* floats from panel to panel in a worker's buffers */
-    size_t sum_step;         /* floats from tile to tile in the sums of A */
     /* scratch, in floats: shared = panels of B, partial tiles, partial sums of A; worker = one
      * tile, sums of A, the block's panels of A and B, its partial tiles */
     size_t shared_b, shared_tiles, shared_sums;
@@ -40,6 +40,9 @@ static inline size_t sl_gemm_ceil(size_t a, size_t b)
 {
     return (a + b - 1) / b;
 }
+
+/* How many k one plan may cover: all, or for long weight gradients a part. */
+size_t sl_gemm_range(const struct sl_gemm_args *args);
 
 sl_status sl_gemm_plan_make(const struct sl_gemm_args *args, const struct sl_gemm_kernels *kernels,
                             struct sl_gemm_plan *plan);
