@@ -1,7 +1,6 @@
 /*
  * One option's value from text and to text, for every kind.
  */
-#include <ctype.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -204,12 +203,14 @@ sl_status sl_option_set(const struct sl_option *o, struct sl_config *config,
     SL_FAIL(SL_ERR_INTERNAL, "%s: option of unknown kind", o->key);
 }
 
+#define BLANKS " \t\r\n"
+
+/* Without the blanks around it, then without a pair of quotes; cuts in place. */
 static char *trim(char *s)
 {
-    while (isspace((unsigned char)*s))
-        s++;
+    s += strspn(s, BLANKS);
     size_t n = strlen(s);
-    while (n > 0 && isspace((unsigned char)s[n - 1]))
+    while (n > 0 && strchr(BLANKS, s[n - 1]))
         s[--n] = '\0';
     if (n >= 2 && s[0] == '"' && s[n - 1] == '"') {
         s[n - 1] = '\0';
@@ -224,7 +225,7 @@ static sl_status split_list(const struct sl_option *o, char *body, const char **
     int depth = 0;
     char *start = body;
     *n = 0;
-    if (trim(body)[0] == '\0')
+    if (body[strspn(body, BLANKS)] == '\0')
         return SL_OK;
     for (char *c = body;; c++) {
         depth += (*c == '(') - (*c == ')');

@@ -307,6 +307,10 @@ static void test_lists(void **state)
     sl_config_defaults(&c);
     require_ok(sl_option_set_text(option("data.eval_ops"), &c, "[ a(1, (2,3)) , \"b\" ,c]"));
     value_is(&c, "data.eval_ops", "[\"a(1, (2,3))\", \"b\", \"c\"]");
+    require_ok(sl_option_set_text(option("data.eval_ops"), &c, "[\"a(1)\"]"));
+    value_is(&c, "data.eval_ops", "[\"a(1)\"]");
+    require_ok(sl_option_set_text(option("data.eval_ops"), &c, "[ \"a\", b, \"c(1, 2)\" ]"));
+    value_is(&c, "data.eval_ops", "[\"a\", \"b\", \"c(1, 2)\"]");
     require_ok(sl_option_set_text(option("data.eval_ops"), &c, "[ ]"));
     value_is(&c, "data.eval_ops", "[]");
     require_ok(sl_option_set_text(option("model.image_size"), &c, "[7, 9]"));
