@@ -71,6 +71,8 @@ sl_status sl_st_check_digest(const struct sl_safetensors *st);
 size_t sl_st_dtype_size(enum sl_st_dtype dtype);
 const char *sl_st_dtype_name(enum sl_st_dtype dtype);
 bool sl_st_is_float(enum sl_st_dtype dtype); /* sl_st_read_f32 can read it */
+/* n numbers of a floating type, at any address, as float. */
+void sl_st_to_f32(enum sl_st_dtype dtype, const void *src, float *dst, size_t n);
 
 struct sl_st_out {
     const char *name;

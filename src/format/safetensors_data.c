@@ -85,6 +85,11 @@ bool sl_st_is_float(enum sl_st_dtype dtype)
     return converters[dtype] != NULL;
 }
 
+void sl_st_to_f32(enum sl_st_dtype dtype, const void *src, float *dst, size_t n)
+{
+    converters[dtype](src, dst, n);
+}
+
 sl_status sl_st_read_f32(const struct sl_safetensors *st, const struct sl_st_tensor *t, float *dst,
                          size_t count)
 {
