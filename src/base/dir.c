@@ -44,7 +44,7 @@ static char *parent_of(const char *path)
 
 sl_status sl_rename_sync(const char *from, const char *to)
 {
-    char *parent = parent_of(to);
+    char *parent = parent_of(to); /* first: once renamed, only the disk may fail */
     if (!parent)
         return SL_ERR_MEMORY;
     sl_status st = SL_OK;
@@ -68,11 +68,20 @@ bool sl_is_file(const char *path)
     return stat(path, &info) == 0 && S_ISREG(info.st_mode);
 }
 
+/* The name of a new folder is not on the disk before the one that holds it is synced. */
+static sl_status sync_parent(const char *path)
+{
+    char *parent = parent_of(path);
+    const sl_status st = parent ? sl_sync_dir(parent) : SL_ERR_MEMORY;
+    sl_free(parent);
+    return st;
+}
+
 static sl_status make_dir(const char *path)
 {
-    if (sl_io.mkdir(path, 0755) == 0 || (errno == EEXIST && sl_is_dir(path)))
-        return SL_OK;
-    if (sl_is_dir(path)) /* e.g. EROFS above a folder that is there */
+    if (sl_io.mkdir(path, 0755) == 0)
+        return sync_parent(path);
+    if (sl_is_dir(path)) /* another process made it; or e.g. EROFS above a folder that is there */
         return SL_OK;
     return sl_io_error(SL_ERR_CREATE, "create the folder", path);
 }

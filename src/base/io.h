@@ -86,7 +86,7 @@ sl_status sl_truncate_file(const char *path, uint64_t size);
 /* Renames and syncs the directory of `to`. */
 sl_status sl_rename_sync(const char *from, const char *to);
 sl_status sl_sync_dir(const char *path);
-sl_status sl_make_dirs(const char *path);   /* mkdir -p */
+sl_status sl_make_dirs(const char *path);   /* mkdir -p; the names of new folders are durable */
 sl_status sl_remove_tree(const char *path); /* rm -r, no error if absent; never follows links */
 
 /* ---- folders ---- */

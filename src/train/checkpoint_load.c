@@ -133,8 +133,10 @@ static sl_status clear_leftovers(const char *root)
 {
     char **names = NULL;
     size_t n = 0;
-    sl_status st = SL_OK;
     SL_TRY(sl_list_dir(root, &names, &n));
+    /* A process that died may have published and not synced: what its checkpoint replaced must not
+     * go before that name is on the disk. */
+    sl_status st = sl_sync_dir(root);
     for (size_t i = 0; i < n && st == SL_OK; i++) {
         if (is_leftover(names[i]))
             st = clear_one(root, names[i]);

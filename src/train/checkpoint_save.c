@@ -329,10 +329,8 @@ static void after_publishing(const struct sl_checkpoint_io *io, const char *root
 
 static sl_status prepare(const struct sl_checkpoint_io *io, const char *root)
 {
-    if (!sl_is_dir(root)) {
-        SL_TRY(sl_make_dirs(root));
-        SL_TRY(sl_sync_dir(io->run_dir));
-    }
+    SL_TRY(sl_make_dirs(root));
+    SL_TRY(sl_sync_dir(io->run_dir)); /* a process that died may have made it and synced nothing */
     return check_space(io, root);
 }
 
