@@ -33,9 +33,8 @@ sl_status sl_evaluate(sl_model *model, const char *spec, size_t batch, sl_eval_r
     if (!data[0])
         SL_FAIL(SL_ERR_ARGUMENT, "the model names no evaluation set; give one with --data");
     SL_TRY(sl_dataset_open(data, &set));
-    if (sl_dataset_classes(set) > v->classes)
-        SL_TRY_FREE(sl_error_set(SL_ERR_DATA, "%s has %zu classes, but the model tells %zu apart",
-                                 data, sl_dataset_classes(set), v->classes));
+    SL_TRY_FREE(
+        sl_dataset_match_classes(set, (const char *const *)model->meta.classes, v->classes));
     SL_TRY_FREE(sl_model_net(model, batch ? batch : SL_MODEL_BATCH, &net));
     const struct sl_loader_options options = {.set = set,
                                               .ops = &model->meta.data.eval_ops,

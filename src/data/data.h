@@ -27,6 +27,10 @@ void sl_dataset_free(struct sl_dataset **set);
 size_t sl_dataset_count(const struct sl_dataset *set);
 size_t sl_dataset_classes(const struct sl_dataset *set);
 const char *sl_dataset_class_name(const struct sl_dataset *set, size_t c); /* borrowed */
+/* Renumbers the labels so that class names mean the same as in names [n] of a model (NULL: it has
+ * none), before any loader is made. A set that names no classes (numbers 0, 1, ...) keeps them.
+ * SL_ERR_DATA: a class the model does not have. The digest stays. */
+sl_status sl_dataset_match_classes(struct sl_dataset *set, const char *const *names, size_t n);
 int32_t sl_dataset_label(const struct sl_dataset *set, size_t i);
 const char *sl_dataset_sample_name(const struct sl_dataset *set, size_t i, char buf[256]);
 /* Decodes sample i; safe from several threads at once. */

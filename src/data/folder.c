@@ -115,6 +115,27 @@ static sl_status add_tree(struct sl_dataset *set, const char *relative, size_t l
     return st;
 }
 
+/* Names that people give to the parts of a data set, which nobody gives to a class beside them. */
+static bool is_split(const char *name)
+{
+    static const char *const splits[] = {"train", "training", "val", "valid", "validation", "test"};
+    for (size_t i = 0; i < sizeof splits / sizeof *splits; i++)
+        if (strcmp(name, splits[i]) == 0)
+            return true;
+    return false;
+}
+
+/* The folder above train/ and val/ would make two classes of them. */
+static sl_status refuse_splits(const char *root, char **names, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (!is_split(names[i]))
+            return SL_OK;
+    SL_FAIL(SL_ERR_DATA,
+            "%s: it holds the parts of a data set, not classes; name one of them, as in %s/%s",
+            root, root, names[0]);
+}
+
 /* The class folders among the n names of DIR, moved to the front; returns how many. Links and files
  * beside them are counted, hidden folders passed over. */
 static sl_status keep_classes(struct sl_dataset *set, char **names, size_t n, size_t *classes)
@@ -143,7 +164,7 @@ static sl_status keep_classes(struct sl_dataset *set, char **names, size_t n, si
                 "%s: no class folders; a data set folder holds one folder of images per class",
                 f->root);
     *classes = kept;
-    return SL_OK;
+    return refuse_splits(f->root, names, kept);
 }
 
 static sl_status add_classes(struct sl_dataset *set, char **names)

@@ -8,6 +8,21 @@
 #include "base/alloc.h"
 #include "train/run.h"
 
+/* The training set's classes, and numbers for those that the model has beyond them. */
+static sl_status name_classes(struct sl_run *r)
+{
+    struct sl_weights_meta *meta = &r->meta;
+    meta->vit.classes = r->config.model.classes;
+    SL_TRY(SL_NEW(meta->classes, meta->vit.classes));
+    for (size_t i = 0; i < meta->vit.classes; i++) {
+        const char *name = sl_dataset_class_name(r->train_set, i);
+        meta->classes[i] = name ? sl_strdup(name) : sl_asprintf("class %zu", i);
+        if (!meta->classes[i])
+            return SL_ERR_MEMORY;
+    }
+    return SL_OK;
+}
+
 sl_status sl_run_open_data(struct sl_run *r)
 {
     struct sl_config *c = &r->config;
@@ -23,16 +38,16 @@ sl_status sl_run_open_data(struct sl_run *r)
                 c->data.train, classes);
     if (c->data.eval[0]) {
         SL_TRY(sl_dataset_open(c->data.eval, &r->eval_set));
-        if (sl_dataset_classes(r->eval_set) > c->model.classes)
-            SL_FAIL(SL_ERR_CONFIG, "%s has %zu classes, but the model has %zu", c->data.eval,
-                    sl_dataset_classes(r->eval_set), c->model.classes);
     }
     char both[2 * SL_DIGEST_SIZE] = {0};
     sl_dataset_digest(r->train_set, both);
     if (r->eval_set)
         sl_dataset_digest(r->eval_set, both + SL_DIGEST_SIZE);
     sl_digest(both, sizeof both, r->data_digest);
-    return SL_OK;
+    SL_TRY(name_classes(r));
+    return r->eval_set ? sl_dataset_match_classes(r->eval_set, (const char *const *)r->meta.classes,
+                                                  c->model.classes)
+                       : SL_OK;
 }
 
 static sl_status open_loaders(struct sl_run *r)
@@ -66,19 +81,9 @@ static sl_status open_loaders(struct sl_run *r)
 
 static sl_status fill_meta(struct sl_run *r)
 {
-    struct sl_weights_meta *meta = &r->meta;
-    meta->vit = r->config.model;
-    meta->data = r->config.data;
-    SL_TRY(sl_config_digest(&r->config, meta->train_digest));
-    SL_TRY(SL_NEW(meta->classes, meta->vit.classes));
-    for (size_t i = 0; i < meta->vit.classes; i++) {
-        const bool known = i < sl_dataset_classes(r->train_set);
-        meta->classes[i] =
-            known ? sl_strdup(sl_dataset_class_name(r->train_set, i)) : sl_asprintf("class %zu", i);
-        if (!meta->classes[i])
-            return SL_ERR_MEMORY;
-    }
-    return SL_OK;
+    r->meta.vit = r->config.model;
+    r->meta.data = r->config.data;
+    return sl_config_digest(&r->config, r->meta.train_digest);
 }
 
 struct sl_checkpoint_io sl_run_checkpoint_io(struct sl_run *r)

@@ -363,6 +363,66 @@ static void test_allocation_failures(void **state)
     assert_true(failures >= 40); /* two paths per entry, a name per listed entry, class names */
 }
 
+/* ---- the classes of a model ---- */
+
+static void test_names_decide_the_labels(void **state)
+{
+    (void)state;
+    static const char *const model[] = {"Zebra", "ant", "bee", "\xc3\xa9t\xc3\xa9"};
+    static const char *const other[] = {"Zebra", "ant", "bee", "wasp"};
+    static const char *const numbers[] = {"0", "1", "2"};
+    make_dir("part");
+    put_set("part");
+    struct sl_dataset *set = open_set("part");
+    char before[33], after[33];
+    sl_dataset_digest(set, before);
+    assert_int_equal(sl_dataset_match_classes(set, NULL, 3), SL_OK);
+    assert_int_equal(sl_dataset_match_classes(set, numbers, 3), SL_OK);
+    assert_int_equal(sl_dataset_label(set, 5), 2); /* a model that names no classes */
+
+    assert_int_equal(sl_dataset_match_classes(set, other, 4), SL_ERR_DATA);
+    assert_non_null(strstr(sl_error_message(), "none of the 4 classes of the model (Zebra, ant"));
+    assert_int_equal(sl_dataset_match_classes(set, model, 2), SL_ERR_DATA);
+    assert_int_equal(sl_dataset_label(set, 5), 2); /* untouched by failures */
+
+    assert_int_equal(sl_dataset_match_classes(set, model, 4), SL_OK);
+    static const int32_t labels[6] = {0, 0, 1, 1, 1, 3};
+    for (size_t i = 0; i < 6; i++)
+        assert_int_equal(sl_dataset_label(set, i), labels[i]);
+    assert_int_equal(sl_dataset_classes(set), 4);
+    assert_string_equal(sl_dataset_class_name(set, 3), model[3]);
+    sl_dataset_digest(set, after);
+    assert_string_equal(before, after);
+    sl_dataset_free(&set);
+}
+
+static void test_unnamed_classes_keep_their_numbers(void **state)
+{
+    (void)state;
+    static const char *const model[] = {"cat", "dog", "cow"};
+    struct sl_dataset *set = NULL;
+    assert_int_equal(sl_dataset_open("synthetic:n=30,classes=3,size=8", &set), SL_OK);
+    const int32_t label = sl_dataset_label(set, 7);
+    assert_int_equal(sl_dataset_match_classes(set, model, 3), SL_OK);
+    assert_int_equal(sl_dataset_label(set, 7), label);
+    sl_dataset_free(&set);
+}
+
+static void test_the_folder_above_the_splits(void **state)
+{
+    (void)state;
+    make_dir("whole/train/a");
+    make_dir("whole/val/a");
+    put_image("whole/train/a/1.png", 4, 4, 1);
+    put_image("whole/val/a/1.png", 4, 4, 1);
+    assert_open_fails("whole", SL_ERR_DATA, "name one of them, as in ");
+    make_dir("whole/cat"); /* beside a class, "train" is a class: railways */
+    put_image("whole/cat/1.png", 4, 4, 1);
+    struct sl_dataset *set = open_set("whole");
+    assert_int_equal(sl_dataset_classes(set), 3);
+    sl_dataset_free(&set);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -376,6 +436,9 @@ int main(void)
         cmocka_unit_test(test_faults_of_the_disk),
         cmocka_unit_test(test_digest_sees_names_and_sizes),
         cmocka_unit_test(test_allocation_failures),
+        cmocka_unit_test(test_names_decide_the_labels),
+        cmocka_unit_test(test_unnamed_classes_keep_their_numbers),
+        cmocka_unit_test(test_the_folder_above_the_splits),
     };
     unsetenv("SOFTLESS_DATA"); /* whatever the caller's shell says */
     return cmocka_run_group_tests(tests, scratch_make, scratch_remove);
