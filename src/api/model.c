@@ -106,15 +106,7 @@ sl_status sl_model_save(const sl_model *model, const char *path)
     if (!model || !path)
         SL_FAIL(SL_ERR_ARGUMENT, "sl_model_save: model and path must not be NULL");
     const float *params = model->net_borrowed ? sl_net_param_data(model->net) : model->params;
-    char *part = sl_asprintf("%s.part", path);
-    if (!part)
-        return SL_ERR_MEMORY;
-    sl_io.unlink(part); /* left over from a killed process; absent is fine */
-    sl_status st = sl_weights_write(part, &model->meta, &model->table, params, NULL, NULL);
-    if (st == SL_OK)
-        st = sl_rename_sync(part, path);
-    sl_free(part);
-    return st;
+    return sl_weights_replace(path, &model->meta, &model->table, params);
 }
 
 sl_status sl_model_get_info(const sl_model *model, sl_model_info *info)

@@ -12,10 +12,10 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/alloc.h"
 #include "base/checked.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "data/cache.h"
 #include "data/order.h"
@@ -270,13 +270,6 @@ static sl_status count_samples(struct sl_loader *l, struct slot *s)
     return SL_OK;
 }
 
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 /* Returns the slot of the next batch when all its images are made. */
 static struct slot *await(struct sl_loader *l)
 {
@@ -301,9 +294,9 @@ static struct slot *await(struct sl_loader *l)
 
 sl_status sl_loader_next(struct sl_loader *l, const struct sl_batch **batch)
 {
-    const double start = now();
+    const double start = sl_now_s();
     struct slot *s = await(l);
-    l->wait_s += now() - start;
+    l->wait_s += sl_now_s() - start;
     if (s->status != SL_OK)
         SL_FAIL(s->status, "%s", s->error);
     SL_TRY(count_samples(l, s));

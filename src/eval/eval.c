@@ -4,14 +4,8 @@
 #include "eval/eval.h"
 
 #include <math.h>
-#include <time.h>
 
-static double now_s(void)
-{
-    struct timespec t;
-    timespec_get(&t, TIME_UTC);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
+#include "base/clock.h"
 
 sl_status sl_eval_run(struct sl_net *net, const struct sl_dataset *set, struct sl_loader *loader,
                       size_t batch, enum sl_loss loss, sl_eval_result *result)
@@ -19,7 +13,7 @@ sl_status sl_eval_run(struct sl_net *net, const struct sl_dataset *set, struct s
     const size_t count = sl_dataset_count(set), batches = (count + batch - 1) / batch;
     double loss_sum = 0;
     size_t images = 0, top1 = 0, top5 = 0;
-    const double start = now_s();
+    const double start = sl_now_s();
     for (size_t i = 0; i < batches; i++) {
         const struct sl_batch *b;
         const float *logits;
@@ -48,6 +42,6 @@ sl_status sl_eval_run(struct sl_net *net, const struct sl_dataset *set, struct s
                                .top1_se = sqrt(p * (1 - p) / n),
                                .top5 = (double)top5 / n,
                                .loss = loss_sum / n,
-                               .img_per_sec = n / fmax(now_s() - start, 1e-9)};
+                               .img_per_sec = n / fmax(sl_now_s() - start, 1e-9)};
     return SL_OK;
 }

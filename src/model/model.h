@@ -111,6 +111,9 @@ void sl_weights_meta_free(struct sl_weights_meta *meta);
 sl_status sl_weights_write(const char *path, const struct sl_weights_meta *meta,
                            const struct sl_param_table *table, const float *params, char *digest,
                            uint64_t *size);
+/* The same, but replaces `path` at once or not at all: PATH.part, fsync, rename. */
+sl_status sl_weights_replace(const char *path, const struct sl_weights_meta *meta,
+                             const struct sl_param_table *table, const float *params);
 /* Metadata only. */
 sl_status sl_weights_read_meta(const char *path, struct sl_weights_meta *meta);
 /* Reads into host floats of `table`'s layout; every missing or unexpected tensor or wrong shape is

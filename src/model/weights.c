@@ -100,6 +100,22 @@ sl_status sl_weights_write(const char *path, const struct sl_weights_meta *meta,
     return st;
 }
 
+sl_status sl_weights_replace(const char *path, const struct sl_weights_meta *meta,
+                             const struct sl_param_table *table, const float *params)
+{
+    char *part = sl_asprintf("%s.part", path);
+    if (!part)
+        return SL_ERR_MEMORY;
+    sl_io.unlink(part); /* left over from a killed process; absent is fine */
+    sl_status st = sl_weights_write(part, meta, table, params, NULL, NULL);
+    if (st == SL_OK)
+        st = sl_rename_sync(part, path);
+    if (st != SL_OK)
+        sl_io.unlink(part);
+    sl_free(part);
+    return st;
+}
+
 /* ---- metadata in ---- */
 
 static sl_status meta_text(const struct sl_safetensors *st, const char *key, const char **text)

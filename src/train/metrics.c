@@ -3,7 +3,6 @@
  * line by line.
  */
 #define _GNU_SOURCE
-#include <fcntl.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -16,33 +15,15 @@
 
 enum { FILE_CAP = 1 << 30, STRUCTURE_CAP = 256 };
 
-static sl_status cut_file(const char *path, uint64_t size)
-{
-    const int fd = sl_io.open(path, O_WRONLY | O_CLOEXEC, 0);
-    if (fd < 0)
-        SL_FAIL(SL_ERR_IO, "%s: cannot be opened to drop lines after the checkpoint", path);
-    const int failed = sl_io.ftruncate(fd, (off_t)size);
-    if (sl_io.close(fd) != 0 || failed != 0)
-        SL_FAIL(SL_ERR_IO, "%s: cannot be cut to %llu bytes", path, (unsigned long long)size);
-    return SL_OK;
-}
-
+/* Drops the lines after the checkpoint. */
 static sl_status cut_metrics(const char *path, uint64_t offset)
 {
-    sl_file f;
-    if (!sl_is_file(path)) {
-        if (offset == 0)
-            return SL_OK;
-        SL_FAIL(SL_ERR_DATA, "%s is missing, but the checkpoint counts %llu bytes of it", path,
-                (unsigned long long)offset);
-    }
-    SL_TRY(sl_file_open(path, &f));
-    const uint64_t size = f.size;
-    sl_file_close(&f);
-    if (size < offset)
-        SL_FAIL(SL_ERR_DATA, "%s has %llu bytes, but the checkpoint counts %llu of it", path,
-                (unsigned long long)size, (unsigned long long)offset);
-    return size > offset ? cut_file(path, offset) : SL_OK;
+    if (offset == 0 && !sl_is_file(path))
+        return SL_OK;
+    const sl_status st = sl_truncate_file(path, offset);
+    return st == SL_OK ? SL_OK
+                       : sl_error_prefix(st, "the checkpoint counts %llu bytes of metrics",
+                                         (unsigned long long)offset);
 }
 
 /* step and wall_s of one timing line; false if the line is torn or foreign. */
@@ -76,7 +57,7 @@ static sl_status cut_timing(const char *path, uint64_t step, double *wall_s)
         keep = (size_t)(end + 1 - text);
     }
     sl_free(text);
-    return keep < size ? cut_file(path, keep) : SL_OK;
+    return keep < size ? sl_truncate_file(path, keep) : SL_OK;
 }
 
 sl_status sl_metrics_open(const char *dir, uint64_t offset, uint64_t step, struct sl_metrics *m)

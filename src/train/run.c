@@ -10,22 +10,43 @@
 #include "base/alloc.h"
 #include "train/run.h"
 
-enum { SKIPS_IN_ROW = 3, SKIPS_IN_ALL = 20 };
+enum { SKIPS_IN_ROW = 3, SKIPS_IN_ALL = 20, FAILED_SAVES = 3 };
 
 static sl_status save(struct sl_run *r, const char *reason)
 {
-    const double start = sl_run_now();
+    const double start = sl_now_s();
     r->state.metrics_offset = r->metrics.offset;
     SL_TRY(sl_writer_sync(r->metrics.metrics));
     const struct sl_checkpoint_io io = sl_run_checkpoint_io(r);
     const sl_status st = sl_checkpoint_save(&io, &r->state, reason);
-    r->apart_s += sl_run_now() - start;
+    r->apart_s += sl_now_s() - start;
     return st;
+}
+
+/* A checkpoint on the way: a full or broken disk may recover, so training goes on until saving
+ * failed three times in a row. The older checkpoints stand meanwhile. */
+static sl_status save_periodic(struct sl_run *r)
+{
+    const uint64_t step = r->state.step;
+    if (r->saved_step == step) /* just saved as the best */
+        return SL_OK;
+    const sl_status st = save(r, "periodic");
+    if (st == SL_OK) {
+        r->saves_failed = 0;
+        r->saved_step = step;
+        return SL_OK;
+    }
+    if ((st != SL_ERR_IO && st != SL_ERR_CREATE) || ++r->saves_failed == FAILED_SAVES)
+        return st;
+    sl_run_log(&r->metrics, SL_LOG_WARN,
+               "step %llu was not saved (%zu times in a row; training ends at %d): %s",
+               (unsigned long long)step, r->saves_failed, FAILED_SAVES, sl_error_message());
+    return SL_OK;
 }
 
 static sl_status evaluate(struct sl_run *r)
 {
-    const double start = sl_run_now();
+    const double start = sl_now_s();
     const struct sl_config *c = &r->config;
     SL_TRY(sl_eval_run(sl_stepper_net(r->stepper), r->eval_set, r->eval_loader,
                        c->train.batch / c->train.accumulate, c->train.loss, &r->last_eval));
@@ -35,10 +56,10 @@ static sl_status evaluate(struct sl_run *r)
         r->state.best_top1 = r->last_eval.top1;
         r->state.best_step = r->state.step;
     }
-    r->apart_s += sl_run_now() - start;
+    r->apart_s += sl_now_s() - start;
     sl_run_progress(r);
     sl_run_restart_interval(r);
-    return best && c->checkpoint.best && r->state.step < r->durations.total ? save(r, "periodic")
+    return best && c->checkpoint.best && r->state.step < r->durations.total ? save_periodic(r)
                                                                             : SL_OK;
 }
 
@@ -47,15 +68,10 @@ static sl_status write_model(struct sl_run *r)
     char *path = sl_path_join(r->dir, "model.safetensors");
     if (!path)
         return SL_ERR_MEMORY;
+    struct sl_net *net = sl_stepper_net(r->stepper);
     r->meta.step = r->state.step;
-    sl_status st = SL_OK;
-    if (sl_is_file(path) && sl_io.unlink(path) != 0)
-        st = sl_error_set(SL_ERR_IO, "%s: an older one cannot be replaced", path);
-    if (st == SL_OK) {
-        struct sl_net *net = sl_stepper_net(r->stepper);
-        st = sl_weights_write(path, &r->meta, sl_net_params(net), sl_net_param_data(net), NULL,
-                              NULL);
-    }
+    const sl_status st =
+        sl_weights_replace(path, &r->meta, sl_net_params(net), sl_net_param_data(net));
     sl_free(path);
     return st;
 }
@@ -112,12 +128,12 @@ static sl_status one_step(struct sl_run *r)
     const bool last = s->step == r->durations.total;
     if (s->interval_images > 0 && (last || due(s->step, c->log_every_steps)))
         SL_TRY(sl_run_log_interval(r, &result));
-    else if (sl_run_now() - r->last_progress > 0.2)
+    else if (sl_now_s() - r->last_progress > 0.2)
         sl_run_progress(r);
     if (r->eval_set && (last || due(s->step, r->eval_every)))
         SL_TRY(evaluate(r));
     if (!last && due(s->step, c->checkpoint.every_steps)) {
-        SL_TRY(save(r, "periodic"));
+        SL_TRY(save_periodic(r));
         sl_run_restart_interval(r);
     }
     return SL_OK;
@@ -126,8 +142,7 @@ static sl_status one_step(struct sl_run *r)
 static void fill_result(struct sl_run *r, sl_train_result *result)
 {
     const double steps = (double)(r->state.step - r->first_step);
-    const double train_s = fmax(sl_run_now() - r->start - r->apart_s, 1e-9),
-                 wall = sl_run_wall_s(r);
+    const double train_s = fmax(sl_now_s() - r->start - r->apart_s, 1e-9), wall = sl_run_wall_s(r);
     const bool seen = r->last_eval.images > 0;
     *result = (sl_train_result){
         .step = r->state.step,
@@ -145,7 +160,7 @@ static void fill_result(struct sl_run *r, sl_train_result *result)
 
 static sl_status train(struct sl_run *r, sl_train_result *result)
 {
-    r->start = r->last_progress = sl_run_now();
+    r->start = r->last_progress = sl_now_s();
     r->first_step = r->state.step;
     sl_run_restart_interval(r);
     while (r->state.step < r->durations.total) {

@@ -5,8 +5,7 @@
 #ifndef SL_TRAIN_RUN_H
 #define SL_TRAIN_RUN_H
 
-#include <time.h>
-
+#include "base/clock.h"
 #include "base/text.h"
 #include "eval/eval.h"
 #include "train/run_dir.h"
@@ -32,18 +31,13 @@ struct sl_run {
     sl_eval_result last_eval;
     double last_loss, last_top1, last_speed; /* of the last whole interval */
     size_t diverged_in_row;
+    size_t saves_failed; /* periodic ones, in a row */
+    uint64_t saved_step; /* of the last periodic one that did not fail */
     /* clock */
     double start, interval_start, interval_wait, last_progress;
     double apart_s; /* spent on evaluation and saving in this session */
     uint64_t first_step, interval_step;
 };
-
-static inline double sl_run_now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 /* run_open.c: data first, because durations need its size; then everything else, from the newest
  * checkpoint where there is one. */

@@ -16,12 +16,12 @@ static double epoch_of(const struct sl_run *r, uint64_t step)
 
 double sl_run_wall_s(const struct sl_run *r)
 {
-    return r->metrics.wall_before_s + sl_run_now() - r->start;
+    return r->metrics.wall_before_s + sl_now_s() - r->start;
 }
 
 void sl_run_progress(struct sl_run *r)
 {
-    const double now = sl_run_now(), spent = now - r->interval_start;
+    const double now = sl_now_s(), spent = now - r->interval_start;
     r->last_progress = now;
     if (!r->options->progress)
         return;
@@ -49,7 +49,7 @@ void sl_run_progress(struct sl_run *r)
 
 void sl_run_restart_interval(struct sl_run *r)
 {
-    r->interval_start = sl_run_now();
+    r->interval_start = sl_now_s();
     r->interval_wait = sl_loader_wait_s(r->train_loader);
     r->interval_step = r->state.step;
 }
@@ -82,7 +82,7 @@ static size_t resident_bytes(void)
 
 static sl_status log_timing(struct sl_run *r)
 {
-    const double spent = fmax(sl_run_now() - r->interval_start, 1e-9), wall = sl_run_wall_s(r);
+    const double spent = fmax(sl_now_s() - r->interval_start, 1e-9), wall = sl_run_wall_s(r);
     const double images =
         (double)(r->state.step - r->interval_step) * (double)r->config.train.batch;
     sl_text t = {0};
@@ -114,7 +114,7 @@ sl_status sl_run_log_interval(struct sl_run *r, const sl_step_result *last)
     r->last_loss = s->interval_loss / n;
     r->last_top1 = (double)s->interval_correct / n;
     r->last_speed = (double)(s->step - r->interval_step) * (double)r->config.train.batch /
-                    fmax(sl_run_now() - r->interval_start, 1e-9);
+                    fmax(sl_now_s() - r->interval_start, 1e-9);
     sl_text t = {0};
     sl_text_addf(&t, "{\"step\": %llu", (unsigned long long)s->step);
     add_number(&t, "epoch", epoch_of(r, s->step));

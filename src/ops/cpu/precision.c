@@ -2,10 +2,8 @@
  * Which arithmetic this CPU is good at: the rate of its multiply-add units, measured, and what the
  * option `precision` means on it.
  */
-#define _GNU_SOURCE
-#include <time.h>
-
 #include "base/alloc.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "kernels/bf16_peak.h"
 #include "kernels/gemm_kernels.h"
@@ -17,23 +15,16 @@ struct peak_run {
     double *rates; /* [threads] FLOP per second */
 };
 
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 static void peak_task(void *arg, size_t task, size_t worker)
 {
     enum { ROUNDS = 20000 };
     struct peak_run *run = arg;
     (void)worker;
-    const double start = now();
+    const double start = sl_now_s();
     double flop = 0, elapsed;
     do {
         flop += run->loop(ROUNDS);
-        elapsed = now() - start;
+        elapsed = sl_now_s() - start;
     } while (elapsed < run->seconds);
     run->rates[task] = flop / elapsed;
 }
