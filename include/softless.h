@@ -136,6 +136,7 @@ typedef enum sl_phi {
     SL_PHI_IDENTITY,
     SL_PHI_RELU6,
     SL_PHI_SIGMOID,
+    SL_PHI_SILU,
     SL_PHI_COUNT
 } sl_phi;
 

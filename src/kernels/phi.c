@@ -26,6 +26,12 @@ const char *sl_phi_name(sl_phi phi)
     return (unsigned)phi < SL_PHI_COUNT ? table[phi].name : NULL;
 }
 
+static const char all_names[] = "softmax"
+#define SL_PHI_CLAMP(id, text, power, zero, low, high) ", " text
+#define SL_PHI_MAP(id, text, power, zero, function) ", " text
+#include "kernels/phi_list.h"
+    ;
+
 sl_status sl_phi_parse(const char *name, sl_phi *phi)
 {
     if (!name || !phi)
@@ -43,8 +49,5 @@ sl_status sl_phi_parse(const char *name, sl_phi *phi)
     const char *near = sl_nearest(name, names, SL_PHI_COUNT);
     if (near)
         SL_FAIL(SL_ERR_ARGUMENT, "unknown phi '%s'; did you mean '%s'?", shown, near);
-    SL_FAIL(SL_ERR_ARGUMENT,
-            "unknown phi '%s'; it must be softmax, relu, relu2, gelu, softplus, identity, relu6 or "
-            "sigmoid",
-            shown);
+    SL_FAIL(SL_ERR_ARGUMENT, "unknown phi '%s'; it must be one of %s", shown, all_names);
 }

@@ -23,6 +23,7 @@ SL_PHI_MAP(SL_PHI_SOFTPLUS, "softplus", 0, 0.69314718055994531, phi_softplus)
 SL_PHI_CLAMP(SL_PHI_IDENTITY, "identity", 1, 0.0, -INFINITY, INFINITY)
 SL_PHI_CLAMP(SL_PHI_RELU6, "relu6", 0, 0.0, 0.0f, 6.0f)
 SL_PHI_MAP(SL_PHI_SIGMOID, "sigmoid", 0, 0.5, phi_sigmoid)
+SL_PHI_MAP(SL_PHI_SILU, "silu", 0, 0.0, phi_silu)
 
 #undef SL_PHI_CLAMP
 #undef SL_PHI_MAP

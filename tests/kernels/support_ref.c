@@ -35,6 +35,8 @@ double ref_h(sl_phi phi, double s)
         return fmin(fmax(s, 0), 6);
     case SL_PHI_SIGMOID:
         return sigmoid(s);
+    case SL_PHI_SILU:
+        return s * sigmoid(s);
     default:
         return NAN;
     }
@@ -60,6 +62,8 @@ double ref_dh(sl_phi phi, double s)
         return s > 0 && s < 6;
     case SL_PHI_SIGMOID:
         return sigmoid(s) * sigmoid(-s);
+    case SL_PHI_SILU:
+        return sigmoid(s) * (1 + s * sigmoid(-s));
     default:
         return NAN;
     }
@@ -80,6 +84,8 @@ static double h_error(sl_phi phi, double s, double e)
         return e + 8 * u * ref_h(phi, s) + tiny;
     case SL_PHI_SIGMOID:
         return 0.25 * e + 8 * u * ref_h(phi, s) + tiny;
+    case SL_PHI_SILU: /* |h'| < 1.1 */
+        return 1.1 * e + 9 * u * fabs(ref_h(phi, s)) + tiny * fabs(s);
     default:
         return e;
     }
@@ -104,6 +110,9 @@ static double dh_error(sl_phi phi, double s, double e)
         return 0.25 * e + 8 * u * p + 8 * u * sigmoid(s) + tiny;
     case SL_PHI_SIGMOID: /* |h''| < 0.1 */
         return 0.1 * e + 12 * u * ref_dh(phi, s) + tiny;
+    case SL_PHI_SILU: /* |h''| <= 0.5 */
+        return 0.5 * e + 12 * u * (sigmoid(s) + fabs(s) * sigmoid(s) * sigmoid(-s)) +
+               tiny * (1 + fabs(s));
     default:
         return 0;
     }

@@ -224,9 +224,10 @@ static void fixed_length_is_an_exact_factor(void **state)
 
 /* paper, initial row masses: with v = 1, o is the row mass, whose mean is E[h] L^(1-alpha) for
  * normal q and k. 8 heads x 196 rows x 196 keys: a row's mass has a relative spread of
- * sqrt(E[h^2] / E[h]^2 / 196 + 1/128) < 0.14 (keys, length of q), and keys differ in length by 0.09
- * and are shared by the rows of a head; the mean over 1568 rows and 1568 keys is off by less than
- * 0.0045 (1 sigma). |k| / 8 has mean 0.996 or the square 1. Hence 5 sigma + 0.4 % < 3 %. */
+ * sqrt(E[h^2] / E[h]^2 / 196 + 1/128) < 0.23 (keys, length of q; silu), and keys differ in length
+ * by 0.09 and are shared by the rows of a head; the mean over 1568 rows and 1568 keys is off by
+ * less than 0.0063 (1 sigma). |k| / 8 has mean 0.996 or the square 1. Hence 5 sigma + 0.4 % < 4 %.
+ */
 static void row_masses_at_the_start(void **state)
 {
     (void)state;
@@ -235,7 +236,7 @@ static void row_masses_at_the_start(void **state)
         double mass;
     } rows[] = {{SL_PHI_SOFTMAX, 1},       {SL_PHI_RELU, 0.3989},  {SL_PHI_RELU2, 0.5},
                 {SL_PHI_GELU, 0.2820},     {SL_PHI_RELU6, 0.3989}, {SL_PHI_SIGMOID, 0.5},
-                {SL_PHI_SOFTPLUS, 0.8061}, {SL_PHI_SIGMOID, 1.613}};
+                {SL_PHI_SOFTPLUS, 0.8061}, {SL_PHI_SILU, 0.2066},  {SL_PHI_SIGMOID, 1.613}};
     enum { N = sizeof rows / sizeof rows[0] };
     struct devices devs;
     devices_open(&devs, 1);
@@ -252,7 +253,7 @@ static void row_masses_at_the_start(void **state)
         for (size_t j = 0; j < a.B * a.Lq * a.H; j++)
             sum += (double)tensor_get(&c.o, a.dtype, j * a.K);
         const double mean = sum / (double)(a.B * a.Lq * a.H);
-        if (!(fabs(mean / rows[i].mass - 1) < 0.03))
+        if (!(fabs(mean / rows[i].mass - 1) < 0.04))
             fail_msg("%s: mean row mass %.4f, expected %.4f", sl_phi_name(rows[i].phi), mean,
                      rows[i].mass);
         case_close(&c);
