@@ -28,18 +28,22 @@ foreach(source ${SOFTLESS_SOURCES})
     endif()
 endforeach()
 
+file(RELATIVE_PATH SOFTLESS_DATADIR_FROM_BIN
+    ${CMAKE_INSTALL_FULL_BINDIR} ${CMAKE_INSTALL_FULL_DATADIR}/softless)
+
 add_library(softless_objects OBJECT ${SOFTLESS_SOURCES})
 target_include_directories(softless_objects PUBLIC ${CMAKE_SOURCE_DIR}/include
     PRIVATE ${CMAKE_SOURCE_DIR}/src)
 target_compile_definitions(softless_objects PRIVATE ${SOFTLESS_DEFINITIONS}
-    SOFTLESS_DATADIR="${CMAKE_INSTALL_FULL_DATADIR}/softless")
+    SOFTLESS_DATADIR="${CMAKE_INSTALL_FULL_DATADIR}/softless"
+    SOFTLESS_DATADIR_FROM_BIN="${SOFTLESS_DATADIR_FROM_BIN}")
 target_link_libraries(softless_objects PUBLIC ${SOFTLESS_LIBS} PRIVATE softless_flags)
 
 add_library(softless_static STATIC $<TARGET_OBJECTS:softless_objects>)
 set_target_properties(softless_static PROPERTIES OUTPUT_NAME softless EXPORT_NAME softless_static)
 target_include_directories(softless_static PUBLIC
     $<BUILD_INTERFACE:${CMAKE_SOURCE_DIR}/include> $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
-target_link_libraries(softless_static PUBLIC ${SOFTLESS_LIBS} PRIVATE softless_flags)
+target_link_libraries(softless_static PUBLIC ${SOFTLESS_LIBS} PRIVATE $<BUILD_INTERFACE:softless_flags>)
 
 # The shared library exports sl_* and nothing else. Sanitizer builds are for tests only.
 if(NOT SOFTLESS_SANITIZE)
@@ -58,19 +62,28 @@ add_executable(softless ${CLI_SOURCES})
 target_link_libraries(softless PRIVATE softless_static softless_flags)
 
 # ---- install ----
+# Everything finds its neighbours by where it lies, so that an installed tree can be moved.
 if(NOT SOFTLESS_SANITIZE)
+    include(CMakePackageConfigHelpers)
+    set(config_dir ${CMAKE_INSTALL_LIBDIR}/cmake/softless)
     install(TARGETS softless RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
-    install(TARGETS softless_static ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
     install(TARGETS softless_shared EXPORT softlessTargets LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
+    install(TARGETS softless_static EXPORT softlessStaticTargets
+        ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
     install(FILES include/softless.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
     install(DIRECTORY recipes/ DESTINATION ${CMAKE_INSTALL_DATADIR}/softless/recipes
         FILES_MATCHING PATTERN "*.yaml")
-    install(EXPORT softlessTargets NAMESPACE softless::
-        DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/softless)
+    # Two sets: who links the shared library needs no development package of its dependencies.
+    install(EXPORT softlessTargets NAMESPACE softless:: DESTINATION ${config_dir})
+    install(EXPORT softlessStaticTargets NAMESPACE softless:: DESTINATION ${config_dir})
     configure_file(cmake/softlessConfig.cmake.in softlessConfig.cmake @ONLY)
-    set(SOFTLESS_LIBS_PRIVATE "-lpthread -lm")
-    configure_file(cmake/softless.pc.in softless.pc @ONLY)
+    write_basic_package_version_file(${CMAKE_BINARY_DIR}/softlessConfigVersion.cmake
+        COMPATIBILITY SameMinorVersion)
     install(FILES ${CMAKE_BINARY_DIR}/softlessConfig.cmake
-        DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/softless)
-    install(FILES ${CMAKE_BINARY_DIR}/softless.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+        ${CMAKE_BINARY_DIR}/softlessConfigVersion.cmake DESTINATION ${config_dir})
+    set(pc_dir ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+    file(RELATIVE_PATH SOFTLESS_PREFIX_FROM_PC /${pc_dir} /)
+    string(REGEX REPLACE "/$" "" SOFTLESS_PREFIX_FROM_PC "${SOFTLESS_PREFIX_FROM_PC}")
+    configure_file(cmake/softless.pc.in softless.pc @ONLY)
+    install(FILES ${CMAKE_BINARY_DIR}/softless.pc DESTINATION ${pc_dir})
 endif()

@@ -19,6 +19,7 @@ demo dataset-fashion-mnist     the images that the demo and the tests train on
 demo gnuplot-nox               draws the figure
 demo fonts-dejavu-core         the font in the figure
 test libcmocka-dev             unit tests
+test g++                       the header is included from C++
 test dataset-fashion-mnist     a real data set for the loader and the program
 test clang                     second compiler, sanitizers, fuzzers
 test libclang-rt-14-dev        sanitizer and fuzzer run times

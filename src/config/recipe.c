@@ -1,18 +1,23 @@
 /*
  * Recipes: bases, values with their origin, dumps, differences, digests.
  */
+#define _POSIX_C_SOURCE 200809L
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/alloc.h"
 #include "base/io.h"
 #include "config/yaml.h"
 
-enum { BASE_LEVELS = 8, FILE_CAP = 1 << 20, SCHEMA = 1 };
+enum { BASE_LEVELS = 8, FILE_CAP = 1 << 20, SCHEMA = 1, PATH_SIZE = 4096 };
 
 #ifndef SOFTLESS_DATADIR
 #define SOFTLESS_DATADIR "/usr/local/share/softless"
+#endif
+#ifndef SOFTLESS_DATADIR_FROM_BIN
+#define SOFTLESS_DATADIR_FROM_BIN "../share/softless"
 #endif
 
 sl_status sl_recipe_init(struct sl_recipe *recipe)
@@ -172,12 +177,33 @@ sl_status sl_recipe_parse(struct sl_recipe *recipe, const char *path, const char
     return parse_level(&top, text, size);
 }
 
+/* Folder of the recipes installed with the running program, "" if /proc does not say: a tree that
+ * was installed under another prefix or moved finds its own. */
+static void recipes_of_program(char folder[PATH_SIZE])
+{
+    char program[PATH_SIZE];
+    const ssize_t n = readlink("/proc/self/exe", program, sizeof program);
+    folder[0] = '\0';
+    if (n <= 0 || n == (ssize_t)sizeof program)
+        return;
+    program[n] = '\0';
+    *strrchr(program, '/') = '\0';
+    const int written =
+        snprintf(folder, PATH_SIZE, "%s/" SOFTLESS_DATADIR_FROM_BIN "/recipes", program);
+    if (written < 0 || written >= PATH_SIZE)
+        folder[0] = '\0';
+}
+
 /* A path that exists, or the name of a recipe: ./recipes, then the installed ones. */
 static sl_status find_recipe(const char *name, char **path)
 {
-    static const char *const folders[] = {"recipes", SOFTLESS_DATADIR "/recipes"};
+    char beside[PATH_SIZE];
+    recipes_of_program(beside);
+    const char *const folders[] = {"recipes", beside, SOFTLESS_DATADIR "/recipes"};
     char *found = sl_strdup(name);
-    for (size_t i = 0; found && !sl_is_file(found) && i < 2; i++) {
+    for (size_t i = 0; found && !sl_is_file(found) && i < sizeof folders / sizeof *folders; i++) {
+        if (!folders[i][0])
+            continue;
         sl_free(found);
         found = sl_asprintf("%s/%s.yaml", folders[i], name);
     }
@@ -186,8 +212,9 @@ static sl_status find_recipe(const char *name, char **path)
     if (!sl_is_file(found)) {
         sl_free(found);
         SL_FAIL(SL_ERR_INPUT,
-                "no recipe '%s': neither a file, nor recipes/%s.yaml, nor %s/recipes/%s.yaml", name,
-                name, SOFTLESS_DATADIR, name);
+                "no recipe '%s': neither a file, nor recipes/%s.yaml, nor among the installed ones "
+                "(%s)",
+                name, name, folders[2]);
     }
     *path = found;
     return SL_OK;
