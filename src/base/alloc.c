@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "base/checked.h"
+#include "base/number.h"
 
 enum { ALIGN = 64 };
 
@@ -100,11 +101,11 @@ char *sl_asprintf(const char *fmt, ...)
     va_list args, again;
     va_start(args, fmt);
     va_copy(again, args);
-    const int n = vsnprintf(NULL, 0, fmt, args);
+    const int n = sl_vprint(NULL, 0, fmt, args);
     va_end(args);
     char *text = n < 0 ? NULL : sl_calloc((size_t)n + 1, 1);
     if (text)
-        vsnprintf(text, (size_t)n + 1, fmt, again);
+        sl_vprint(text, (size_t)n + 1, fmt, again);
     va_end(again);
     return text;
 }

@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/number.h"
+
 static _Thread_local char message[SL_ERROR_TEXT_SIZE];
 
 static const char *const status_text[SL_STATUS_COUNT] = {
@@ -30,7 +32,7 @@ sl_status sl_error_set(sl_status status, const char *fmt, ...)
 {
     va_list args;
     va_start(args, fmt);
-    vsnprintf(message, sizeof message, fmt, args);
+    sl_vprint(message, sizeof message, fmt, args);
     va_end(args);
     return status;
 }
@@ -41,7 +43,7 @@ sl_status sl_error_prefix(sl_status status, const char *fmt, ...)
     sl_error_copy(old);
     va_list args;
     va_start(args, fmt);
-    const int n = vsnprintf(message, sizeof message, fmt, args);
+    const int n = sl_vprint(message, sizeof message, fmt, args);
     va_end(args);
     if (n >= 0 && (size_t)n < sizeof message)
         snprintf(message + n, sizeof message - (size_t)n, ": %s", old);

@@ -5,7 +5,8 @@
 
 #include <pthread.h>
 #include <stdarg.h>
-#include <stdio.h>
+
+#include "base/number.h"
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static sl_log_fn receiver;
@@ -24,7 +25,7 @@ void sl_log(sl_log_level level, const char *fmt, ...)
     char line[2048];
     va_list args;
     va_start(args, fmt);
-    vsnprintf(line, sizeof line, fmt, args);
+    sl_vprint(line, sizeof line, fmt, args);
     va_end(args);
     pthread_mutex_lock(&lock);
     if (receiver)

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/number.h"
 
 static bool reserve(sl_text *t, size_t more)
 {
@@ -48,10 +49,10 @@ void sl_text_addf(sl_text *t, const char *fmt, ...)
     va_list args, again;
     va_start(args, fmt);
     va_copy(again, args);
-    const int n = vsnprintf(NULL, 0, fmt, args);
+    const int n = sl_vprint(NULL, 0, fmt, args);
     va_end(args);
     if (n >= 0 && reserve(t, (size_t)n)) {
-        vsnprintf(t->text + t->length, (size_t)n + 1, fmt, again);
+        sl_vprint(t->text + t->length, (size_t)n + 1, fmt, again);
         t->length += (size_t)n;
     }
     va_end(again);
@@ -134,16 +135,16 @@ void sl_text_add_json_number(sl_text *t, double x)
     }
     for (; decimals < 17; decimals++) {
         double back = 0;
-        snprintf(s, sizeof s, "%.*e", decimals, x);
-        if (sscanf(s, "%lf", &back) == 1 && back == x)
+        sl_print(s, sizeof s, "%.*e", decimals, x);
+        if (sl_parse_real(s, &back) && back == x)
             break;
     }
     /* the exponent as printed: that of log10(x) is one too high just below a power of ten */
     sscanf(strchr(s, 'e') + 1, "%d", &exponent);
     if (x == 0 || (exponent >= -4 && exponent < 15))
-        snprintf(s, sizeof s, "%.*f", decimals > exponent ? decimals - exponent : 0, x);
+        sl_print(s, sizeof s, "%.*f", decimals > exponent ? decimals - exponent : 0, x);
     else
-        snprintf(s, sizeof s, "%.*g", decimals + 1, x);
+        sl_print(s, sizeof s, "%.*g", decimals + 1, x);
     sl_text_add(t, s);
 }
 

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/number.h"
 #include "config/options.h"
 #include "format/json.h"
 
@@ -71,7 +72,7 @@ static const char *scalar_text(const json_t *x, char buf[64])
     if (json_is_integer(x))
         snprintf(buf, 64, "%lld", (long long)json_integer_value(x));
     else
-        snprintf(buf, 64, "%.17g", json_real_value(x));
+        sl_print(buf, 64, "%.17g", json_real_value(x));
     return buf;
 }
 

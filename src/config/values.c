@@ -1,15 +1,14 @@
 /*
  * One option's value from text and to text, for every kind.
  */
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/number.h"
 #include "config/options.h"
 
 #define NEG_LOG_LENGTH "-log L"
-#define IN_NUMBERS "0123456789+-.eE"
 
 static sl_status bad_value(const struct sl_option *o, const char *text, const char *wanted)
 {
@@ -36,14 +35,10 @@ static sl_status parse_whole(const struct sl_option *o, const char *text, uint64
     return SL_OK;
 }
 
-/* Decimal notation with an optional exponent; no hexadecimal, no inf, no nan. */
 static sl_status parse_real(const struct sl_option *o, const char *text, double *x)
 {
-    char *end;
-    if (*text == '\0' || strspn(text, IN_NUMBERS) != strlen(text))
-        return bad_value(o, text, "a number");
-    const double value = strtod(text, &end);
-    if (*end || !isfinite(value))
+    double value;
+    if (!sl_parse_real(text, &value))
         return bad_value(o, text, "a finite number");
     if (value < o->min || value > o->max)
         return out_of_range(o, text);
@@ -145,10 +140,10 @@ static sl_status set_score_bias(const struct sl_option *o, struct sl_config *con
 {
     double bias = 0;
     const bool by_length = strcmp(text, NEG_LOG_LENGTH) == 0;
-    if (!by_length && strspn(text, IN_NUMBERS) != strlen(text))
+    if (!by_length && !sl_parse_real(text, &bias))
         return bad_value(o, text, "a number or " NEG_LOG_LENGTH);
-    if (!by_length)
-        SL_TRY(parse_real(o, text, &bias));
+    if (bias < o->min || bias > o->max)
+        return out_of_range(o, text);
     config->model.bias = bias;
     config->model.bias_neg_log_length = by_length;
     return SL_OK;

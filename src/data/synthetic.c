@@ -6,10 +6,10 @@
  * machine draws the same bytes.
  */
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/number.h"
 #include "data/format.h"
 
 struct synthetic {
@@ -43,12 +43,9 @@ static sl_status set_key(const struct sl_dataset *set, struct synthetic *s, cons
     for (size_t k = 0; k < sizeof keys / sizeof *keys; k++) {
         if (strcmp(name, keys[k].name) != 0)
             continue;
-        char *end = NULL;
-        const double x = strtod(value, &end);
-        const bool whole = keys[k].type == KEY_REAL || floor(x) == x;
-        const bool decimal = value[strspn(value, "0123456789.eE+-")] == '\0';
-        if (end == value || *end != '\0' || !decimal || !(x >= keys[k].low && x <= keys[k].high) ||
-            !whole)
+        double x;
+        if (!sl_parse_real(value, &x) || x < keys[k].low || x > keys[k].high ||
+            (keys[k].type != KEY_REAL && floor(x) != x))
             SL_FAIL(SL_ERR_CONFIG, "data set \"%s\": %s must be a number from %.17g to %.17g",
                     set->spec, name, keys[k].low, keys[k].high);
         char *field = (char *)s + keys[k].offset;

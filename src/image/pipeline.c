@@ -5,11 +5,10 @@
 #include "image/pipeline.h"
 
 #include <ctype.h>
-#include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/number.h"
 #include "base/text.h"
 
 struct stage {
@@ -51,15 +50,6 @@ static struct word take_word(const char **at, const char *ends)
     return word;
 }
 
-static bool parse_real(const char *text, double *x)
-{
-    char *end;
-    if (*text == 0 || strspn(text, "0123456789.eE+-") != strlen(text))
-        return false;
-    *x = strtod(text, &end);
-    return *end == 0 && isfinite(*x);
-}
-
 static bool parse_whole(const char *text, size_t length, double *x)
 {
     *x = 0;
@@ -97,7 +87,7 @@ static sl_status parse_number(const char *op, const struct sl_op_param *param, c
     else if (param->kind == SL_PARAM_PIXELS)
         good = parse_whole(text, strlen(text), &a);
     else
-        good = parse_real(text, &a);
+        good = sl_parse_real(text, &a);
     if (param->kind != SL_PARAM_SIZE)
         b = a;
     char shown[SL_ESCAPED_SIZE];

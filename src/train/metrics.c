@@ -10,6 +10,7 @@
 
 #include "base/alloc.h"
 #include "base/log.h"
+#include "base/number.h"
 #include "format/json.h"
 #include "train/run_dir.h"
 
@@ -116,7 +117,7 @@ void sl_run_log(struct sl_metrics *m, sl_log_level level, const char *fmt, ...)
     char line[1024];
     va_list args;
     va_start(args, fmt);
-    vsnprintf(line, sizeof line, fmt, args);
+    sl_vprint(line, sizeof line, fmt, args);
     va_end(args);
     sl_log(level, "%s", line);
     if (m->log && add_line(m->log, line) != SL_OK)
