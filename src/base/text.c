@@ -234,3 +234,9 @@ const char *sl_nearest(const char *word, const char *const *names, size_t n)
     }
     return best;
 }
+
+bool sl_ends_with(const char *s, const char *end)
+{
+    const size_t n = strlen(s), m = strlen(end);
+    return n >= m && memcmp(s + n - m, end, m) == 0;
+}

@@ -26,6 +26,7 @@ sl_status sl_text_take(sl_text *t, char **out);
 void sl_text_clear(sl_text *t);
 
 bool sl_text_is_utf8(const char *s);
+bool sl_ends_with(const char *s, const char *end);
 
 /* Bytes from outside made printable: \xNN for control and non-UTF-8 bytes, cut at 200 bytes. */
 #define SL_ESCAPED_SIZE 256

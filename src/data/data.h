@@ -45,6 +45,17 @@ void sl_dataset_digest(const struct sl_dataset *set, char digest[33]);
 /* The text of `softless data info`. */
 sl_status sl_dataset_info(const struct sl_dataset *set, bool json, char **text);
 
+/* True if the SPEC's format has training and test files, chosen by an ending :train or :test. */
+bool sl_dataset_spec_splits(const char *spec);
+
+/* Opens training and test images of what a user calls one data set:
+ *   TRAIN::TEST        two SPECs
+ *   fashion-mnist      a format with splits, here without one: both of them
+ *   DIR                a folder that holds train/ and test/ (or val/, validation/)
+ * Anything else is one SPEC without a split: *test is NULL. */
+sl_status sl_dataset_open_pair(const char *spec, struct sl_dataset **train,
+                               struct sl_dataset **test);
+
 /* What one rank gets of a batch: local = batch / world images. */
 struct sl_batch {
     uint8_t *images; /* [local, out_h, out_w, 3] */

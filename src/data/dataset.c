@@ -15,6 +15,7 @@ static const struct sl_format formats[] = {
      .usage = "fashion-mnist[:DIR]:train|test",
      .known = &sl_fashion_mnist,
      .in_memory = true,
+     .splits = true,
      .open = sl_idx_open,
      .image = sl_stored_image,
      .digest = sl_stored_digest,
@@ -23,6 +24,7 @@ static const struct sl_format formats[] = {
      .usage = "mnist[:DIR]:train|test",
      .known = &sl_mnist,
      .in_memory = true,
+     .splits = true,
      .open = sl_idx_open,
      .image = sl_stored_image,
      .digest = sl_stored_digest,
@@ -30,6 +32,7 @@ static const struct sl_format formats[] = {
     {.name = "idx",
      .usage = "idx:DIR:train|test or idx:IMAGES,LABELS",
      .in_memory = true,
+     .splits = true,
      .open = sl_idx_open,
      .image = sl_stored_image,
      .digest = sl_stored_digest,
@@ -38,6 +41,7 @@ static const struct sl_format formats[] = {
      .usage = "cifar10[:DIR]:train|test",
      .known = &sl_cifar10,
      .in_memory = true,
+     .splits = true,
      .open = sl_cifar_open,
      .image = sl_stored_image,
      .digest = sl_stored_digest,
@@ -46,6 +50,7 @@ static const struct sl_format formats[] = {
      .usage = "cifar100[:DIR]:train|test",
      .known = &sl_cifar100,
      .in_memory = true,
+     .splits = true,
      .open = sl_cifar_open,
      .image = sl_stored_image,
      .digest = sl_stored_digest,
@@ -77,6 +82,13 @@ static const struct sl_format *find_format(const char *spec, const char **rest)
         }
     }
     return NULL;
+}
+
+bool sl_dataset_spec_splits(const char *spec)
+{
+    const char *rest;
+    const struct sl_format *format = find_format(spec, &rest);
+    return format && format->splits;
 }
 
 /* ---- slices ---- */

@@ -23,6 +23,7 @@ struct sl_format {
     const char *usage;                /* SPEC as written by a user */
     const struct sl_known_set *known; /* NULL: any set of this format */
     bool in_memory;                   /* images cost no decoding, so nothing is cached */
+    bool splits;                      /* SPECs end in :train or :test */
     sl_status (*open)(struct sl_dataset *set, const char *rest);
     /* Sample i of the whole set, 0 <= i < total; several threads at once. */
     sl_status (*image)(const struct sl_dataset *set, size_t i, struct sl_image *img);
