@@ -66,6 +66,9 @@ void cli_csv_string(FILE *f, const char *s);
 /* Records a usage error for cli_finish. */
 sl_status cli_usage(const char *fmt, ...) SL_PRINTF(1, 2);
 
+/* Records that `path` cannot be written, by errno. */
+sl_status cli_cannot_write(const char *path);
+
 /* Flushes stdout (a full or closed one is an error), prints the error sentence, gives the exit
  * code. */
 int cli_finish(sl_status status);
@@ -87,6 +90,7 @@ struct cli_spread cli_spread_of(double *x, size_t n);
 /* ---- verbs ---- */
 int cli_train(const struct cli_verb *verb, int argc, char **argv);
 int cli_eval(const struct cli_verb *verb, int argc, char **argv);
+int cli_probe(const struct cli_verb *verb, int argc, char **argv);
 int cli_predict(const struct cli_verb *verb, int argc, char **argv);
 int cli_inspect(const struct cli_verb *verb, int argc, char **argv);
 int cli_config(const struct cli_verb *verb, int argc, char **argv);

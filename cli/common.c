@@ -16,15 +16,21 @@
 
 enum { OPTIONS_MAX = 40, HELP_COLUMN = 30 };
 
-static char usage_text[512];
+static char own_text[512]; /* of an error that is not the library's */
 
 sl_status cli_usage(const char *fmt, ...)
 {
     va_list args;
     va_start(args, fmt);
-    vsnprintf(usage_text, sizeof usage_text, fmt, args);
+    vsnprintf(own_text, sizeof own_text, fmt, args);
     va_end(args);
     return SL_ERR_USAGE;
+}
+
+sl_status cli_cannot_write(const char *path)
+{
+    snprintf(own_text, sizeof own_text, "%s: cannot be written: %s", path, strerror(errno));
+    return SL_ERR_CREATE;
 }
 
 /* ---- the one table of exit codes ---- */
@@ -52,10 +58,8 @@ int cli_exit_code(sl_status status)
 
 int cli_finish(sl_status status)
 {
-    if (status == SL_ERR_USAGE)
-        fprintf(stderr, "softless: %s\n", usage_text);
-    else if (status != SL_OK)
-        fprintf(stderr, "softless: %s\n", sl_error_message());
+    if (status != SL_OK)
+        fprintf(stderr, "softless: %s\n", own_text[0] ? own_text : sl_error_message());
     if (fflush(stdout) != 0 || ferror(stdout)) {
         fprintf(stderr, "softless: standard output cannot be written: %s\n", strerror(errno));
         return cli_exit_code(status == SL_OK ? SL_ERR_IO : status);

@@ -16,6 +16,11 @@ const struct cli_verb cli_verbs[] = {
      "  softless eval runs/fashion-mnist-0123456789ab\n"
      "  softless eval model.safetensors --data fashion-mnist:test --format json\n",
      cli_eval},
+    {"probe", "RUN|WEIGHTS --data A,B,C", "few-shot linear probe of the features on data sets",
+     "  softless probe model.safetensors --data fashion-mnist\n"
+     "  softless probe model.safetensors --data birds,cars,pets --shots 10 --csv probe.csv\n"
+     "  softless probe runs/fashion-mnist-0123456789ab --data stamps/ --knn 20 --format json\n",
+     cli_probe},
     {"predict", "RUN|WEIGHTS IMAGE...", "classes of JPEG and PNG files",
      "  softless predict model.safetensors shoe.png coat.jpg\n"
      "  softless predict model.safetensors *.png --top 1 --format csv\n",

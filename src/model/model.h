@@ -86,6 +86,9 @@ sl_status sl_net_params_changed(struct sl_net *net);
  * the next pass. mix: mixup weight, 1 = none. */
 sl_status sl_net_forward(struct sl_net *net, const uint8_t *images, size_t n, float mix,
                          const float **logits);
+/* The head's input of the last forward: device [n, D] in the net's type, borrowed until the next
+ * pass. (big_vision's "pre_logits": the tanh of rep_size, else the pooled tokens.) */
+const void *sl_net_features(const struct sl_net *net);
 /* Loss of the logits of the last forward; with gradients: dlogits kept for sl_net_backward.
  * args->logits, B, C, dlogits, dtype are filled in here. */
 sl_status sl_net_loss(struct sl_net *net, struct sl_loss_args *args);

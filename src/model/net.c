@@ -205,6 +205,11 @@ sl_status sl_net_forward(struct sl_net *net, const uint8_t *images, size_t n, fl
     return SL_OK;
 }
 
+const void *sl_net_features(const struct sl_net *net)
+{
+    return net->acts.rep ? net->acts.rep : net->acts.pooled;
+}
+
 sl_status sl_net_loss(struct sl_net *net, struct sl_loss_args *args)
 {
     return sl_net_run_loss(net, args);
