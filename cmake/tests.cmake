@@ -1,5 +1,31 @@
 # One executable per tests/<folder>/test_*.c, linked with the static library and cmocka.
 pkg_check_modules(CMOCKA REQUIRED IMPORTED_TARGET cmocka)
+
+# The x86 kernel files once more, on emulated instructions (tests/emulate), for tests of kernels and
+# ops on machines that lack an instruction set. Their warnings are the library's business, and loops
+# stay loops (TILE_LOOPS): unrolled and emulated, the attention tiles compile for a minute.
+find_path(SIMDE_INCLUDE_DIR simde/x86/avx512.h REQUIRED) # Debian: libsimde-dev
+file(GLOB EMULATED CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/kernels/x86/*.c)
+list(FILTER EMULATED EXCLUDE REGEX "/peak_[a-z0-9]*\\.c$") # a speed, which emulation has not
+add_library(emulated_kernels OBJECT)
+foreach(source ${EMULATED})
+    get_filename_component(name ${source} NAME)
+    set(wrapper ${CMAKE_BINARY_DIR}/emulated/${name})
+    file(CONFIGURE OUTPUT ${wrapper}
+        CONTENT "#include \"emulate/rename.h\"\n#include \"kernels/x86/${name}\"\n")
+    target_sources(emulated_kernels PRIVATE ${wrapper})
+endforeach()
+target_include_directories(emulated_kernels BEFORE PRIVATE ${CMAKE_SOURCE_DIR}/tests/emulate/include
+    ${CMAKE_SOURCE_DIR}/include ${CMAKE_SOURCE_DIR}/src ${CMAKE_SOURCE_DIR}/tests
+    ${SIMDE_INCLUDE_DIR})
+target_compile_options(emulated_kernels PRIVATE -O1 -w -Wno-psabi)
+target_compile_definitions(emulated_kernels PRIVATE TILE_LOOPS=)
+target_link_libraries(emulated_kernels PRIVATE softless_flags)
+add_library(emulation OBJECT ${CMAKE_SOURCE_DIR}/tests/emulate/dispatch.c)
+target_include_directories(emulation PRIVATE ${CMAKE_SOURCE_DIR}/include ${CMAKE_SOURCE_DIR}/src
+    ${CMAKE_SOURCE_DIR}/tests)
+target_link_libraries(emulation PRIVATE softless_flags PkgConfig::CMOCKA)
+
 file(GLOB TEST_SOURCES CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/*/test_*.c)
 foreach(source ${TEST_SOURCES})
     get_filename_component(name ${source} NAME_WE)
@@ -12,6 +38,16 @@ foreach(source ${TEST_SOURCES})
         TEST_SOURCE_DIR="${CMAKE_SOURCE_DIR}/tests")
     target_link_libraries(${name} PRIVATE softless_static softless_flags PkgConfig::CMOCKA)
     add_test(NAME ${group}/${name} COMMAND ${name} WORKING_DIRECTORY ${CMAKE_BINARY_DIR})
+    if(group MATCHES "^(kernels|ops)$")
+        target_sources(${name} PRIVATE $<TARGET_OBJECTS:emulated_kernels> $<TARGET_OBJECTS:emulation>)
+        target_link_options(${name} PRIVATE -Wl,--wrap=sl_isa_native
+            -Wl,--wrap=sl_attn_kernel_for,--wrap=sl_gemm_kernels_for,--wrap=sl_vec_kernels_for)
+    endif()
+    file(STRINGS ${source} emulates REGEX "emulate_summary|trial_setup") # once more, all emulated
+    if(emulates)
+        add_test(NAME ${group}/${name}_emulated COMMAND ${name} WORKING_DIRECTORY ${CMAKE_BINARY_DIR})
+        set_tests_properties(${group}/${name}_emulated PROPERTIES ENVIRONMENT SOFTLESS_TEST_EMULATE=1)
+    endif()
 endforeach()
 
 # CLI tests: scripts that get the program's path.

@@ -20,6 +20,7 @@ demo gnuplot-nox               draws the figure
 demo fonts-dejavu-core         the font in the figure
 test libcmocka-dev             unit tests
 test g++                       the header is included from C++
+test libsimde-dev              instruction sets that the machine lacks, emulated
 test dataset-fashion-mnist     a real data set for the loader and the program
 test clang                     second compiler, sanitizers, fuzzers
 test libclang-rt-14-dev        sanitizer and fuzzer run times

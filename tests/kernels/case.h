@@ -7,6 +7,8 @@
 #define TESTS_KERNELS_CASE_H
 
 #include "base/rng.h"
+#include "emulate/emulate.h"
+#include "kernels/cpu.h"
 #include "kernels/ref.h"
 #include "ops/ops.h"
 
@@ -57,9 +59,13 @@ uint64_t case_bits(const struct attn_case *c);
 float tensor_get(const struct tensor *t, sl_dtype dtype, size_t at);
 void tensor_set(struct tensor *t, sl_dtype dtype, size_t at, float x);
 
-/* Devices of every ISA the machine has, one per level; closed by devices_close. */
+/* Is case number `index` for this device? Emulated ones take a part (emulate.h). */
+bool case_is_for(const struct attn_case *c, const struct sl_device *dev, size_t index);
+
+/* Devices of every ISA, one per level, emulated where the machine lacks it; closed by
+ * devices_close. */
 struct devices {
-    struct sl_device *dev[4];
+    struct sl_device *dev[SL_ISA_COUNT];
     size_t n;
 };
 void devices_open(struct devices *d, int threads);

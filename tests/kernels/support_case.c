@@ -13,7 +13,6 @@
 #include <cmocka.h>
 
 #include "base/bf16.h"
-#include "kernels/cpu.h"
 
 enum { GUARD = 256 };
 
@@ -225,6 +224,12 @@ uint64_t case_bits(const struct attn_case *c)
         for (size_t j = 0; j < out[i]->bytes; j++)
             hash = (hash ^ out[i]->buffer[j]) * 1099511628211u;
     return hash;
+}
+
+bool case_is_for(const struct attn_case *c, const struct sl_device *dev, size_t index)
+{
+    const sl_attention *a = &c->args.a;
+    return emulate_takes(dev->isa, index, 7 * a->B * a->H * a->Lq * a->Lk * a->K);
 }
 
 void devices_open(struct devices *d, int threads)

@@ -108,6 +108,8 @@ static void bits_do_not_depend_on_threads(void **state)
                 struct devices devs;
                 devices_open(&devs, threads[t]);
                 for (size_t d = 0; d < devs.n; d++) {
+                    if (!case_is_for(&c, devs.dev[d], 0))
+                        continue;
                     case_clear(&c);
                     case_run(&c, devs.dev[d]);
                     bits[t][d] = case_bits(&c);
@@ -125,7 +127,7 @@ enum hazard {
     H_ALL_EQUAL,    /* all tokens alike */
     H_TINY,         /* inputs of 1e-19: scores near 1e-38 */
     H_SUBNORMAL,    /* v and d_o subnormal */
-    H_LARGE,        /* scores of +-1e4, v of 1e30 */
+    H_LARGE,        /* scores of +-1e4, v of 1e28: sums without the length factor stay finite */
     H_ALPHA_0,
     H_ALPHA_2,
     H_ONE_KEY,
@@ -153,7 +155,7 @@ static void hazard_fill(struct attn_case *c, enum hazard hazard)
                     else if (hazard == H_SUBNORMAL && x >= 2)
                         f *= 1e-40f;
                     else if (hazard == H_LARGE)
-                        f *= x < 2 ? 50.0f : x == 2 ? 1e30f : 1e-3f;
+                        f *= x < 2 ? 50.0f : x == 2 ? 1e28f : 1e-3f;
                     else if (hazard == H_PEAKED && x == 1 && l == 3)
                         f *= 20;
                     tensor_set(t[x], a->dtype, at, f);
@@ -175,11 +177,13 @@ static void hazards_stay_within_the_bound(void **state)
                 a.Lk = hazard == H_ONE_KEY ? 1 : a.Lk;
                 a.Lq = hazard == H_ONE_QUERY ? 1 : a.Lq;
                 struct attn_case c;
-                case_open(&c, &a, LAYOUT_ODD, FILL_NORMAL, false, seed + n);
+                case_open(&c, &a, LAYOUT_ODD, FILL_NORMAL, false, seed + n++);
                 hazard_fill(&c, (enum hazard)hazard);
                 case_reference(&c);
-                for (size_t d = 0; d < devs.n; d++, n++) {
+                for (size_t d = 0; d < devs.n; d++) {
                     char what[64];
+                    if (!case_is_for(&c, devs.dev[d], (size_t)(phi + hazard) + dtype))
+                        continue;
                     snprintf(what, sizeof what, "hazard %d on %s", hazard, devs.dev[d]->isa);
                     case_clear(&c);
                     case_run(&c, devs.dev[d]);
@@ -271,5 +275,5 @@ int main(void)
         cmocka_unit_test(fixed_length_is_an_exact_factor),
         cmocka_unit_test(row_masses_at_the_start),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, emulate_summary, NULL);
 }

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "base/rng.h"
+#include "emulate/emulate.h"
 #include "ops/ops.h"
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))

@@ -118,22 +118,10 @@ void gemm_release(struct gemm_problem *p)
     free(p->sum);
 }
 
-#ifdef __x86_64__
-extern const struct sl_gemm_kernels emulated_gemm_kernels_amx; /* support_gemm_amx.c */
-#endif
-
-/* NULL if this machine lacks the instruction set. "amx emulated" has all of AVX-512's kernels and
- * AMX's for bf16 products. */
 struct sl_device *gemm_open_device(const char *isa, int threads)
 {
-    const bool emulated = isa && strcmp(isa, "amx emulated") == 0;
     struct sl_device *dev = NULL;
-    if (sl_device_open("cpu", threads, emulated ? "avx512" : isa, &dev) != SL_OK)
-        return NULL;
-#ifdef __x86_64__
-    if (emulated)
-        sl_cpu_of(dev)->gemm[SL_BF16] = &emulated_gemm_kernels_amx;
-#endif
+    assert_int_equal(sl_device_open("cpu", threads, isa, &dev), SL_OK);
     return dev;
 }
 

@@ -15,6 +15,7 @@
 
 #include "base/alloc.h"
 #include "base/bf16.h"
+#include "emulate/emulate.h"
 #include "kernels/cpu.h"
 
 enum { GUARD = 64, BUFFERS = 24, FILL = 0xA5 };
@@ -37,7 +38,7 @@ static struct sl_device *devices[SL_ISA_COUNT][TEST_COUNT(threads)];
 
 int trial_setup(void **state)
 {
-    (void)state;
+    emulate_summary(state);
     for (int isa = 0; isa <= (int)sl_isa_native(); isa++)
         for (size_t i = 0; i < TEST_COUNT(threads); i++)
             if (sl_device_open("cpu", threads[i], sl_isa_name((enum sl_isa)isa),

@@ -4,8 +4,8 @@
  * and sum rounded to nearest), denormals as zero. Included in place of the intrinsics so that the
  * kernels' own source runs, and is checked, on CPUs without AMX.
  */
-#ifndef SL_TESTS_OPS_EMULATE_AMX_TILES_H
-#define SL_TESTS_OPS_EMULATE_AMX_TILES_H
+#ifndef TESTS_EMULATE_AMX_TILES_H
+#define TESTS_EMULATE_AMX_TILES_H
 
 #include <math.h>
 #include <stddef.h>

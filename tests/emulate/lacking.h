@@ -1,0 +1,155 @@
+/*
+ * Intrinsics that SIMDe 0.7.4 lacks, or does not do as the instruction does, lane by lane in plain
+ * C as in Intel's manual.
+ */
+#ifndef TESTS_EMULATE_LACKING_H
+#define TESTS_EMULATE_LACKING_H
+
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+
+#ifndef _MM_FROUND_NO_EXC
+#define _MM_FROUND_NO_EXC SIMDE_MM_FROUND_NO_EXC
+#endif
+typedef uint16_t __mmask16;
+typedef uint32_t __mmask32;
+
+enum { LANES16 = 16, LANES8 = 8 };
+
+/* A vector's lanes and back. */
+static inline void floats_of(__m512 v, float x[LANES16])
+{
+    memcpy(x, &v, sizeof v);
+}
+
+static inline __m512 of_floats(const float x[LANES16])
+{
+    __m512 v;
+    memcpy(&v, x, sizeof v);
+    return v;
+}
+
+/* SIMDe rounds twice, product and sum; the instruction rounds once. */
+static inline __m512 lacking_fmadd512(__m512 a, __m512 b, __m512 c)
+{
+    float x[LANES16], y[LANES16], z[LANES16];
+    floats_of(a, x);
+    floats_of(b, y);
+    floats_of(c, z);
+    for (int i = 0; i < LANES16; i++)
+        z[i] = fmaf(x[i], y[i], z[i]);
+    return of_floats(z);
+}
+
+static inline __m256 lacking_fmadd256(__m256 a, __m256 b, __m256 c)
+{
+    float x[LANES8], y[LANES8], z[LANES8];
+    memcpy(x, &a, sizeof a);
+    memcpy(y, &b, sizeof b);
+    memcpy(z, &c, sizeof c);
+    for (int i = 0; i < LANES8; i++)
+        z[i] = fmaf(x[i], y[i], z[i]);
+    memcpy(&c, z, sizeof c);
+    return c;
+}
+
+/* Masked memory operations touch the lanes of the mask only. */
+static inline __m512 lacking_maskz_loadu_ps(__mmask16 m, const void *p)
+{
+    float x[LANES16] = {0};
+    for (int i = 0; i < LANES16; i++)
+        if (m >> i & 1)
+            memcpy(&x[i], (const char *)p + 4 * i, 4);
+    return of_floats(x);
+}
+
+static inline void lacking_mask_storeu_ps(void *p, __mmask16 m, __m512 v)
+{
+    float x[LANES16];
+    floats_of(v, x);
+    for (int i = 0; i < LANES16; i++)
+        if (m >> i & 1)
+            memcpy((char *)p + 4 * i, &x[i], 4);
+}
+
+static inline __m256i lacking_maskz_loadu_epi16(__mmask16 m, const void *p)
+{
+    uint16_t x[LANES16] = {0};
+    for (int i = 0; i < LANES16; i++)
+        if (m >> i & 1)
+            memcpy(&x[i], (const char *)p + 2 * i, 2);
+    __m256i v;
+    memcpy(&v, x, sizeof v);
+    return v;
+}
+
+static inline void lacking_mask_storeu_epi16(void *p, __mmask16 m, __m256i v)
+{
+    uint16_t x[LANES16];
+    memcpy(x, &v, sizeof v);
+    for (int i = 0; i < LANES16; i++)
+        if (m >> i & 1)
+            memcpy((char *)p + 2 * i, &x[i], 2);
+}
+
+static inline __m512i lacking_cvtepu16_epi32(__m256i v)
+{
+    uint16_t x[LANES16];
+    uint32_t y[LANES16];
+    memcpy(x, &v, sizeof v);
+    for (int i = 0; i < LANES16; i++)
+        y[i] = x[i];
+    __m512i r;
+    memcpy(&r, y, sizeof r);
+    return r;
+}
+
+static inline __m256i lacking_cvtepi32_epi16(__m512i v)
+{
+    uint32_t x[LANES16];
+    uint16_t y[LANES16];
+    memcpy(x, &v, sizeof v);
+    for (int i = 0; i < LANES16; i++)
+        y[i] = (uint16_t)x[i];
+    __m256i r;
+    memcpy(&r, y, sizeof r);
+    return r;
+}
+
+/* Both reductions halve: lane i with lane i + 8, then 4, 2, 1. */
+static inline float lacking_reduce_add_ps(__m512 v)
+{
+    float x[LANES16];
+    floats_of(v, x);
+    for (int n = LANES16 / 2; n > 0; n /= 2)
+        for (int i = 0; i < n; i++)
+            x[i] += x[i + n];
+    return x[0];
+}
+
+/* maxps: the second operand unless the first is greater. */
+static inline float lacking_reduce_max_ps(__m512 v)
+{
+    float x[LANES16];
+    floats_of(v, x);
+    for (int n = LANES16 / 2; n > 0; n /= 2)
+        for (int i = 0; i < n; i++)
+            x[i] = x[i] > x[i + n] ? x[i] : x[i + n];
+    return x[0];
+}
+
+#undef _mm512_fmadd_ps
+#undef _mm256_fmadd_ps
+#define _mm512_fmadd_ps lacking_fmadd512
+#define _mm256_fmadd_ps lacking_fmadd256
+#define _mm512_maskz_loadu_ps lacking_maskz_loadu_ps
+#define _mm512_mask_storeu_ps lacking_mask_storeu_ps
+#define _mm256_maskz_loadu_epi16 lacking_maskz_loadu_epi16
+#define _mm256_mask_storeu_epi16 lacking_mask_storeu_epi16
+#define _mm512_cvtepu16_epi32 lacking_cvtepu16_epi32
+#define _mm512_cvtepi32_epi16 lacking_cvtepi32_epi16
+#define _mm512_reduce_add_ps lacking_reduce_add_ps
+#define _mm512_reduce_max_ps lacking_reduce_max_ps
+
+#endif
