@@ -39,7 +39,8 @@ static sl_status parse_real(const struct sl_option *o, const char *text, double 
 {
     double value;
     if (!sl_parse_real(text, &value))
-        return bad_value(o, text, "a finite number");
+        return bad_value(o, text,
+                         text[strspn(text, "0123456789+-.eE")] ? "a number" : "a finite number");
     if (value < o->min || value > o->max)
         return out_of_range(o, text);
     *x = value;
