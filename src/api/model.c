@@ -189,8 +189,8 @@ sl_status sl_model_predict_file(sl_model *model, const char *path, float *logits
     sl_rng rng = sl_rng_at(0, SL_RNG_AUGMENT, 0, 0); /* evaluation pipelines draw nothing */
     sl_status st = SL_OK;
     if (!model->pipeline)
-        SL_TRY(sl_pipeline_create(&model->meta.data.eval_ops, v->image_height, v->image_width,
-                                  &model->pipeline));
+        SL_TRY(sl_pipeline_create(&model->meta.data.eval_ops, model->meta.data.compat,
+                                  v->image_height, v->image_width, &model->pipeline));
     SL_TRY_FREE(sl_read_file(path, FILE_CAP, &bytes, &size));
     SL_TRY_FREE(sl_image_decode(bytes, size, path, &model->image));
     SL_TRY_FREE(SL_NEW(pixels, v->image_height * v->image_width * 3));

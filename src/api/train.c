@@ -38,6 +38,7 @@ sl_status sl_evaluate(sl_model *model, const char *spec, size_t batch, sl_eval_r
     SL_TRY_FREE(sl_model_net(model, batch ? batch : SL_MODEL_BATCH, &net));
     const struct sl_loader_options options = {.set = set,
                                               .ops = &model->meta.data.eval_ops,
+                                              .compat = model->meta.data.compat,
                                               .out_h = v->image_height,
                                               .out_w = v->image_width,
                                               .batch = sl_net_get_options(net)->batch,

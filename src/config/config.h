@@ -27,6 +27,8 @@ enum sl_schedule { SL_SCHED_COSINE, SL_SCHED_LINEAR, SL_SCHED_RSQRT, SL_SCHED_CO
 enum sl_loss { SL_LOSS_SIGMOID_XENT, SL_LOSS_SOFTMAX_XENT };
 enum sl_bad_sample { SL_BAD_STOP, SL_BAD_SKIP };
 enum sl_nan_policy { SL_NAN_STOP, SL_NAN_SKIP };
+/* Whose augmentation: the one meant, or big_vision's with its two bugs (image/randaug.c). */
+enum sl_compat { SL_COMPAT_NONE, SL_COMPAT_BIG_VISION };
 
 enum { SL_NAME_MAX = 128, SL_SPEC_MAX = 1024, SL_OPS_MAX = 16 };
 
@@ -71,6 +73,7 @@ struct sl_pipeline_config {
 struct sl_data_config {
     char train[SL_SPEC_MAX], eval[SL_SPEC_MAX];
     struct sl_pipeline_config train_ops, eval_ops;
+    enum sl_compat compat;
     double value_min, value_max; /* pixel 0 -> value_min, 255 -> value_max */
     size_t workers;              /* loader threads; 0 = decode in the training thread */
     size_t prefetch;             /* batches ready ahead */

@@ -16,8 +16,8 @@ static const char train_length_key[] = "train_length";
 /* Which options belong to a section's JSON. */
 static bool belongs(const struct sl_option *o, const char *section)
 {
-    static const char *const data_keys[] = {"data.eval", "data.eval_ops", "data.value_min",
-                                            "data.value_max"};
+    static const char *const data_keys[] = {"data.eval", "data.eval_ops", "data.compat",
+                                            "data.value_min", "data.value_max"};
     if (section == model_section)
         return strncmp(o->key, model_section, sizeof model_section - 1) == 0;
     for (size_t i = 0; i < sizeof data_keys / sizeof data_keys[0]; i++)

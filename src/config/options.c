@@ -13,6 +13,7 @@ static const char *const posemb_names[] = {"learn", "sincos2d", NULL};
 static const char *const pool_names[] = {"gap", "tok", "map", NULL};
 static const char *const gelu_names[] = {"tanh", "erf", NULL};
 static const char *const bad_sample_names[] = {"stop", "skip", NULL};
+static const char *const compat_names[] = {"none", "big_vision", NULL};
 static const char *const optimizer_names[] = {"adam", "adamw", "sgd", NULL};
 static const char *const schedule_names[] = {"cosine", "linear", "rsqrt", "constant", NULL};
 static const char *const loss_names[] = {"sigmoid_xent", "softmax_xent", NULL};
@@ -83,6 +84,8 @@ const struct sl_option sl_options[] = {
      "training pipeline, e.g. [\"pad_crop(2)\", flip_lr]; empty = images have the model's size"},
     {"data.eval_ops", SL_KIND_OPS, AT(data.eval_ops), "[]", 0, SL_OPS_MAX, NULL, false,
      "evaluation and prediction pipeline, e.g. [\"resize_small(256)\", \"central_crop(224)\"]"},
+    {"data.compat", SL_KIND_ENUM, AT(data.compat), "none", 0, 0, compat_names, false,
+     "big_vision: its two bugs in randaug (Contrast, Solarize), as the paper's models had them"},
     {"data.value_min", SL_KIND_REAL, AT(data.value_min), "-1", -1e6, 1e6, NULL, false,
      "what pixel value 0 becomes"},
     {"data.value_max", SL_KIND_REAL, AT(data.value_max), "1", -1e6, 1e6, NULL, false,

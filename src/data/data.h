@@ -68,6 +68,7 @@ struct sl_batch {
 struct sl_loader_options {
     const struct sl_dataset *set;
     const struct sl_pipeline_config *ops;
+    enum sl_compat compat;
     size_t out_h, out_w;
     size_t batch; /* images over all ranks; a multiple of world */
     uint64_t seed;

@@ -401,7 +401,7 @@ static sl_status build(struct sl_loader *l)
     l->per_pass = (count + l->o.batch - 1) / l->o.batch;
     l->depth = l->o.workers > 0 ? prefetch + 1 : 1; /* one slot is with the caller */
     l->opened = l->delivered = l->o.start_batch;
-    SL_TRY(sl_pipeline_create(l->o.ops, l->o.out_h, l->o.out_w, &l->pipeline));
+    SL_TRY(sl_pipeline_create(l->o.ops, l->o.compat, l->o.out_h, l->o.out_w, &l->pipeline));
     SL_TRY(sl_order_init(&l->order, count, l->o.seed, l->o.shuffle));
     SL_TRY(make_slots(l));
     const bool ready = sl_dataset_in_memory(l->o.set) && sl_pipeline_fixed_ops(l->pipeline) == 0;

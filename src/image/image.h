@@ -45,8 +45,8 @@ sl_status sl_image_resize(const struct sl_image *src, double y0, double x0, doub
 struct sl_pipeline; /* a compiled list of ops */
 /* Compiles op strings; SL_ERR_CONFIG with the nearest op name. A final op that does not leave
  * out_h x out_w is found here where sizes are fixed, else when it runs. */
-sl_status sl_pipeline_create(const struct sl_pipeline_config *config, size_t out_h, size_t out_w,
-                             struct sl_pipeline **pipeline);
+sl_status sl_pipeline_create(const struct sl_pipeline_config *config, enum sl_compat compat,
+                             size_t out_h, size_t out_w, struct sl_pipeline **pipeline);
 void sl_pipeline_free(struct sl_pipeline **pipeline);
 /* Every op with its arguments and meaning, for --help. *text is freed by the caller (sl_free). */
 sl_status sl_pipeline_help(char **text);

@@ -257,9 +257,10 @@ static sl_status compile_arguments(const struct sl_op *op, const char *at, struc
     return op->check ? op->check(args) : SL_OK;
 }
 
-static sl_status compile(const char *text, struct stage *stage)
+static sl_status compile(const char *text, enum sl_compat compat, struct stage *stage)
 {
     const char *at = text;
+    stage->args.compat = compat;
     const struct word name = take_word(&at, "(");
     SL_TRY(find_op(name.text, &stage->op));
     return compile_arguments(stage->op, at, &stage->args);
@@ -287,8 +288,8 @@ static sl_status check_sizes(const struct sl_pipeline *p)
     return SL_OK;
 }
 
-sl_status sl_pipeline_create(const struct sl_pipeline_config *config, size_t out_h, size_t out_w,
-                             struct sl_pipeline **pipeline)
+sl_status sl_pipeline_create(const struct sl_pipeline_config *config, enum sl_compat compat,
+                             size_t out_h, size_t out_w, struct sl_pipeline **pipeline)
 {
     struct sl_pipeline *p = NULL;
     sl_status st = SL_OK;
@@ -300,7 +301,7 @@ sl_status sl_pipeline_create(const struct sl_pipeline_config *config, size_t out
     p->out_w = out_w;
     for (; p->n < config->n; p->n++) {
         const char *text = config->ops[p->n];
-        st = compile(text, &p->stages[p->n]);
+        st = compile(text, compat, &p->stages[p->n]);
         if (st != SL_OK) {
             char shown[SL_ESCAPED_SIZE];
             sl_error_prefix(st, "input pipeline, op %zu '%s'", p->n + 1,
@@ -339,9 +340,12 @@ static sl_status run_stages(const struct sl_pipeline *pipeline, size_t first, si
 {
     for (size_t i = first; i < end; i++) {
         const struct stage *s = &pipeline->stages[i];
-        struct sl_image *out = &work[i % 2];
-        SL_TRY(s->op->run(&s->args, *image, rng, out));
-        *image = out;
+        const size_t layers = s->op->layers ? s->args.pixels : 1;
+        for (size_t layer = 0; layer < layers; layer++) {
+            struct sl_image *out = *image == &work[0] ? &work[1] : &work[0];
+            SL_TRY(s->op->run(&s->args, *image, rng, out));
+            *image = out;
+        }
     }
     return SL_OK;
 }

@@ -31,6 +31,7 @@ struct sl_op_args {
     double real[SL_OP_MAX_PARAMS];
     size_t n_real;
     enum sl_filter filter;
+    enum sl_compat compat; /* of the whole pipeline */
 };
 
 /* What an op does to the size of its image, for the check at compile time. */
@@ -51,9 +52,10 @@ struct sl_op {
                      struct sl_image *out);
     const char *help;
     bool random; /* draws from rng */
+    bool layers; /* runs args.pixels times, each time on its own result */
 };
 
-enum { SL_N_OPS = 6 };
+enum { SL_N_OPS = 7 };
 extern const struct sl_op sl_ops[SL_N_OPS];
 
 #endif

@@ -7,6 +7,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "image/randaug.h"
 #include "image/resize.h"
 
 static sl_status resize_whole(const struct sl_image *in, size_t h, size_t w, enum sl_filter filter,
@@ -123,7 +124,7 @@ static sl_status check_areas(const struct sl_op_args *args)
     return SL_OK;
 }
 
-/* ---- pad_crop, flip_lr ---- */
+/* ---- pad_crop, flip_lr, randaug ---- */
 
 static sl_status run_pad_crop(const struct sl_op_args *args, const struct sl_image *in, sl_rng *rng,
                               struct sl_image *out)
@@ -166,6 +167,12 @@ static sl_status run_flip_lr(const struct sl_op_args *args, const struct sl_imag
         }
     }
     return SL_OK;
+}
+
+static sl_status run_randaug(const struct sl_op_args *args, const struct sl_image *in, sl_rng *rng,
+                             struct sl_image *out)
+{
+    return sl_randaug_layer(args->real[0], args->compat, in, rng, out);
 }
 
 /* ---- the table ---- */
@@ -236,4 +243,14 @@ const struct sl_op sl_ops[SL_N_OPS] = {
      run_flip_lr,
      "mirrors left and right, every other time at random",
      .random = true},
+    {"randaug",
+     {{.name = "layers", .kind = SL_PARAM_PIXELS, .min = 1, .max = 16},
+      {.name = "magnitude", .kind = SL_PARAM_REAL, .min = 0, .max = 30}},
+     SL_OP_SIZE_KEPT,
+     NULL,
+     run_randaug,
+     "RandAugment: so many of its 16 operations, drawn at random, at a magnitude up to 30 (0 is "
+     "not nothing); see data.compat",
+     .random = true,
+     .layers = true},
 };

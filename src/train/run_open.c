@@ -55,6 +55,7 @@ static sl_status open_loaders(struct sl_run *r)
     const struct sl_config *c = &r->config;
     struct sl_loader_options o = {.set = r->train_set,
                                   .ops = &c->data.train_ops,
+                                  .compat = c->data.compat,
                                   .out_h = c->model.image_height,
                                   .out_w = c->model.image_width,
                                   .batch = c->train.batch,

@@ -23,7 +23,7 @@ struct sl_pipeline *pipeline_compile(const char *const *ops, size_t h, size_t w)
 {
     const struct sl_pipeline_config config = pipeline_config_of(ops);
     struct sl_pipeline *p = NULL;
-    if (sl_pipeline_create(&config, h, w, &p) != SL_OK)
+    if (sl_pipeline_create(&config, SL_COMPAT_NONE, h, w, &p) != SL_OK)
         fail_msg("%s", sl_error_message());
     return p;
 }

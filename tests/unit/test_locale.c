@@ -132,7 +132,8 @@ static void test_recipes(void **state)
     assert_int_equal(sl_vit_from_json(json, strlen(json), &vit), SL_OK);
     assert_true(vit.alpha == 0.75 && vit.norm_eps == 1e-6);
     struct sl_pipeline *pipeline = NULL;
-    assert_int_equal(sl_pipeline_create(&r.config.data.train_ops, 16, 16, &pipeline), SL_OK);
+    assert_int_equal(
+        sl_pipeline_create(&r.config.data.train_ops, SL_COMPAT_NONE, 16, 16, &pipeline), SL_OK);
     sl_pipeline_free(&pipeline);
     sl_free(yaml);
     sl_free(json);

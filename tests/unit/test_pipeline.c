@@ -39,6 +39,9 @@ static void test_good_strings(void **state)
         " flip_lr ( ) ",
         "resize_small(28)",
         "central_crop(28)",
+        "randaug(2, 10)",
+        "randaug(16,0.5)",
+        "randaug(1,0)",
     };
     enum { N = sizeof good / sizeof *good };
     for (size_t i = 0; i < N; i++) {
@@ -54,7 +57,7 @@ static void expect_config_error(const struct sl_pipeline_config *config, const c
 {
     struct sl_pipeline *p = NULL;
     const size_t live = sl_alloc_stats_get().live_bytes;
-    assert_int_equal(sl_pipeline_create(config, 28, 28, &p), SL_ERR_CONFIG);
+    assert_int_equal(sl_pipeline_create(config, SL_COMPAT_NONE, 28, 28, &p), SL_ERR_CONFIG);
     if (strncmp(sl_error_message(), "input pipeline", 14) != 0 ||
         !strstr(sl_error_message(), reason))
         fail_msg("wanted '%s', got '%s'", reason, sl_error_message());
@@ -101,6 +104,10 @@ static void test_bad_strings(void **state)
         {"pad_crop(1025)", "pad = 1025 is outside 1 .. 1024"},
         {"pad_crop(4.5)", "not a value for pad"},
         {"flip_lr(1)", "too many arguments; write it as flip_lr"},
+        {"randaug(2)", "an argument is missing; write it as randaug(layers, magnitude)"},
+        {"randaug(0,10)", "layers = 0 is outside 1 .. 16"},
+        {"randaug(2,31)", "magnitude = 31 is outside 0 .. 30"},
+        {"randaug(1.5,3)", "'1.5' is not a value for layers (a whole number)"},
         {"random_resized_crop(28,0)", "min_area = 0 is outside 1e-06 .. 1"},
         {"random_resized_crop(28,0.1,1.01)", "max_area = 1.01 is outside"},
         {"random_resized_crop(28,0.5,0.4)", "min_area 0.5 is larger than max_area 0.4"},
@@ -312,8 +319,12 @@ static void test_pad_crop_beyond(void **state)
 
 /* ---- the whole ---- */
 
-static const char *const chain[] = {"resize_small(30,bicubic)", "random_resized_crop(24,0.2,0.9)",
-                                    "pad_crop(3)", "flip_lr", NULL};
+static const char *const chain[] = {"resize_small(30,bicubic)",
+                                    "random_resized_crop(24,0.2,0.9)",
+                                    "pad_crop(3)",
+                                    "flip_lr",
+                                    "randaug(3, 10)",
+                                    NULL};
 
 /* Same address, same bytes: for another pipeline object, in reverse order, with used work images of
  * other sizes; other addresses give other bytes; src stays as it is. */
@@ -355,7 +366,7 @@ static void test_memory(void **state)
     const struct sl_pipeline_config config = pipeline_config_of(chain);
     struct sl_pipeline *p = NULL;
     sl_alloc_fail_at(1, true);
-    assert_int_equal(sl_pipeline_create(&config, 24, 24, &p), SL_ERR_MEMORY);
+    assert_int_equal(sl_pipeline_create(&config, SL_COMPAT_NONE, 24, 24, &p), SL_ERR_MEMORY);
     sl_alloc_fail_at(0, false);
     assert_null(p);
     p = pipeline_compile(chain, 24, 24);
