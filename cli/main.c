@@ -29,6 +29,12 @@ const struct cli_verb cli_verbs[] = {
      "  softless inspect model.safetensors\n"
      "  softless inspect runs/fashion-mnist-0123456789ab --format json\n",
      cli_inspect},
+    {"import", "FILE --out WEIGHTS", "weights of big_vision, timm or torchvision",
+     "  softless import S_16-i21k.npz --out s16.safetensors\n"
+     "  softless import vit_small_patch16_224.safetensors --heads 6 --out s16.safetensors\n"
+     "  softless import vit_b_16.safetensors --heads 12 --pixels imagenet --out b16.safetensors\n"
+     "  softless train my.yaml --init s16.safetensors --reset-head --set model.h=relu\n",
+     cli_import},
     {"config", "show RECIPE | keys", "a recipe resolved, or every key with its meaning",
      "  softless config show fashion-mnist\n"
      "  softless config show my.yaml --set model.alpha=0.5 --origin\n"

@@ -168,7 +168,7 @@ static sl_status check_tensors(struct report *r)
 {
     float *params = NULL;
     SL_TRY(SL_NEW(params, r->table.floats));
-    const sl_status st = sl_weights_read(r->file, &r->table, false, params);
+    const sl_status st = sl_weights_read(r->file, &r->table, params);
     sl_free(params);
     if (st != SL_ERR_DATA)
         return st;

@@ -43,7 +43,7 @@ sl_status sl_model_load(sl_context *ctx, const char *path, sl_model **model)
     SL_TRY_FREE(sl_weights_read_meta(file, &m->meta));
     SL_TRY_FREE(sl_param_table_build(&m->meta.vit, &m->table));
     SL_TRY_FREE(SL_NEW(m->params, m->table.floats));
-    SL_TRY_FREE(sl_weights_read(file, &m->table, false, m->params));
+    SL_TRY_FREE(sl_weights_read(file, &m->table, m->params));
     m->precision = SL_PRECISION_AUTO;
     *model = m;
     sl_free(file);

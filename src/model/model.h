@@ -121,8 +121,11 @@ sl_status sl_weights_replace(const char *path, const struct sl_weights_meta *met
 sl_status sl_weights_read_meta(const char *path, struct sl_weights_meta *meta);
 /* Reads into host floats of `table`'s layout; every missing or unexpected tensor or wrong shape is
  * listed in one SL_ERR_DATA before params is touched; a read that fails later leaves it undefined.
- * allow_head: head.* may be missing or of another shape (left alone). */
-sl_status sl_weights_read(const char *path, const struct sl_param_table *table, bool allow_head,
-                          float *params);
+ */
+sl_status sl_weights_read(const char *path, const struct sl_param_table *table, float *params);
+/* The start of another training: positions of another grid are resampled (bicubic, antialiased),
+ * and with reset_head the head may be missing or of another shape. */
+sl_status sl_weights_init(const char *path, const struct sl_vit_config *vit,
+                          const struct sl_param_table *table, bool reset_head, float *params);
 
 #endif

@@ -9,10 +9,12 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/log.h"
 #include "base/text.h"
 #include "format/json.h"
 #include "format/safetensors.h"
 #include "model/model.h"
+#include "model/posemb.h"
 
 /* softless.version: raised when older programs could misread a file. Older files load for ever. */
 enum { VERSION = 1 };
@@ -226,6 +228,20 @@ static bool is_head(const char *name)
     return strncmp(name, "head.", 5) == 0;
 }
 
+/* What may differ from the table: a head, and the number of positions. */
+struct leeway {
+    bool head, positions;
+};
+
+static bool may_differ(const struct leeway *l, const struct sl_param *p,
+                       const struct sl_st_tensor *t)
+{
+    if (is_head(p->name))
+        return l->head;
+    return l->positions && t && strcmp(p->name, "pos_embed") == 0 && t->rank == 3 &&
+           t->shape[0] == 1 && t->shape[2] == p->shape[2];
+}
+
 static void add_shape(sl_text *text, const size_t *shape, size_t rank)
 {
     sl_text_add(text, "[");
@@ -285,7 +301,7 @@ static void compare(struct differences *d, const struct sl_param *p, const struc
 
 /* Tensors that no parameter asks for. Both lists are walked once: seen[i] marks file.tensors[i]. */
 static sl_status compare_all(const struct sl_safetensors *file, const struct sl_param_table *table,
-                             bool allow_head, struct differences *d)
+                             const struct leeway *leeway, struct differences *d)
 {
     bool *seen = NULL;
     if (file->n > 0)
@@ -295,13 +311,13 @@ static sl_status compare_all(const struct sl_safetensors *file, const struct sl_
         const struct sl_st_tensor *t = sl_st_find(file, p->name);
         if (t)
             seen[t - file->tensors] = true;
-        if (!(allow_head && is_head(p->name) && (!t || !same_shape(p, t))))
+        if (!may_differ(leeway, p, t) || (t && same_shape(p, t)))
             compare(d, p, t);
     }
     for (size_t i = 0; i < file->n; i++) {
         char escaped[SL_ESCAPED_SIZE];
         const char *name = file->tensors[i].name;
-        if (seen[i] || (allow_head && is_head(name)) || !spelled_out(d))
+        if (seen[i] || (leeway->head && is_head(name)) || !spelled_out(d))
             continue;
         sl_text_addf(&d->text, "%s is unexpected", sl_escape(name, strlen(name), escaped));
     }
@@ -310,12 +326,12 @@ static sl_status compare_all(const struct sl_safetensors *file, const struct sl_
 }
 
 static sl_status check_table(const struct sl_safetensors *file, const struct sl_param_table *table,
-                             bool allow_head)
+                             const struct leeway *leeway)
 {
     sl_status st;
     struct differences d = {0};
     char *text = NULL;
-    SL_TRY_FREE(compare_all(file, table, allow_head, &d));
+    SL_TRY_FREE(compare_all(file, table, leeway, &d));
     if (d.n > 0) {
         SL_TRY_FREE(sl_text_take(&d.text, &text));
         st = sl_error_set(SL_ERR_DATA, "%s: %zu tensors do not fit the model: %.800s",
@@ -331,7 +347,7 @@ static sl_status read_param(const struct sl_safetensors *file, const struct sl_p
 {
     const struct sl_st_tensor *t = sl_st_find(file, p->name);
     if (!t || !same_shape(p, t))
-        return SL_OK; /* a head that may differ; check_table has seen everything else */
+        return SL_OK; /* it may differ; check_table has seen everything else */
     SL_TRY(sl_st_read_f32(file, t, dst, p->count));
     for (size_t i = 0; i < p->count; i++) {
         if (!isfinite(dst[i]))
@@ -341,17 +357,66 @@ static sl_status read_param(const struct sl_safetensors *file, const struct sl_p
     return SL_OK;
 }
 
-sl_status sl_weights_read(const char *path, const struct sl_param_table *table, bool allow_head,
-                          float *params)
+static sl_status read_table(const struct sl_safetensors *file, const struct sl_param_table *table,
+                            const struct leeway *leeway, float *params)
 {
-    sl_status st;
+    SL_TRY(check_table(file, table, leeway));
+    SL_TRY(sl_st_check_digest(file));
+    for (size_t i = 0; i < table->n; i++)
+        SL_TRY(read_param(file, &table->params[i], params + table->params[i].offset));
+    return SL_OK;
+}
+
+sl_status sl_weights_read(const char *path, const struct sl_param_table *table, float *params)
+{
+    const struct leeway none = {0};
     struct sl_safetensors file;
     SL_TRY(sl_st_open(path, &file));
-    SL_TRY_FREE(check_table(&file, table, allow_head));
-    SL_TRY_FREE(sl_st_check_digest(&file));
-    for (size_t i = 0; i < table->n; i++)
-        SL_TRY_FREE(read_param(&file, &table->params[i], params + table->params[i].offset));
-fail:
+    const sl_status st = read_table(&file, table, &none, params);
+    sl_st_close(&file);
+    return st;
+}
+
+/* Positions of the grid that `old` was trained on, brought to the grid of `vit`. */
+static sl_status resample_positions(const struct sl_safetensors *file,
+                                    const struct sl_vit_config *old, const struct sl_param *p,
+                                    const struct sl_vit_config *vit, float *params)
+{
+    const struct sl_st_tensor *t = sl_st_find(file, p->name);
+    const size_t old_h = old->image_height / old->patch, old_w = old->image_width / old->patch;
+    const size_t h = vit->image_height / vit->patch, w = vit->image_width / vit->patch;
+    const size_t D = vit->width;
+    if (t->shape[1] != old_h * old_w)
+        SL_FAIL(SL_ERR_DATA, "%s: %zu positions, but a grid of %zu x %zu patches", file->file.path,
+                t->shape[1], old_h, old_w);
+    float *grid;
+    SL_TRY(SL_NEW(grid, t->shape[1] * D));
+    sl_status st = sl_st_read_f32(file, t, grid, t->shape[1] * D);
+    if (st == SL_OK)
+        st = sl_posemb_resample(SL_POSEMB_BICUBIC, grid, old_h, old_w, params + p->offset, h, w, D);
+    sl_free(grid);
+    if (st == SL_OK)
+        sl_log(SL_LOG_INFO,
+               "%s: positions of %zu x %zu patches resampled to %zu x %zu (bicubic, antialiased)",
+               file->file.path, old_h, old_w, h, w);
+    return st;
+}
+
+sl_status sl_weights_init(const char *path, const struct sl_vit_config *vit,
+                          const struct sl_param_table *table, bool reset_head, float *params)
+{
+    const struct leeway leeway = {.head = reset_head, .positions = true};
+    struct sl_weights_meta meta = {0};
+    struct sl_safetensors file;
+    SL_TRY(sl_weights_read_meta(path, &meta));
+    sl_weights_meta_free(&meta);
+    SL_TRY(sl_st_open(path, &file));
+    sl_status st = read_table(&file, table, &leeway, params);
+    if (st == SL_OK && table->pos != SIZE_MAX) {
+        const struct sl_param *p = &table->params[table->pos];
+        if (!same_shape(p, sl_st_find(&file, p->name)))
+            st = resample_positions(&file, &meta.vit, p, vit, params);
+    }
     sl_st_close(&file);
     return st;
 }

@@ -296,7 +296,7 @@ static sl_status read_arrays(const struct sl_checkpoint_io *io, const char *dir)
     char *weights = sl_path_join(dir, sl_checkpoint_file_names[SL_CHECKPOINT_WEIGHTS]);
     char *state = sl_path_join(dir, sl_checkpoint_file_names[SL_CHECKPOINT_STATE]);
     SL_TRY_FREE(weights && state ? SL_OK : SL_ERR_MEMORY);
-    SL_TRY_FREE(sl_weights_read(weights, io->table, false, io->params));
+    SL_TRY_FREE(sl_weights_read(weights, io->table, io->params));
     SL_TRY_FREE(sl_st_open(state, &file));
     st = read_moments(io, &file);
     sl_st_close(&file);

@@ -111,8 +111,8 @@ static sl_status load_or_init(struct sl_run *r)
     if (!r->resumed) {
         sl_param_init(table, r->config.seed, sl_net_param_data(net));
         if (r->options->init)
-            SL_TRY(sl_weights_read(r->options->init, table, r->options->reset_head,
-                                   sl_net_param_data(net)));
+            SL_TRY(sl_weights_init(r->options->init, &r->config.model, table,
+                                   r->options->reset_head, sl_net_param_data(net)));
     }
     return sl_net_params_changed(net);
 }

@@ -6,7 +6,7 @@ cd "$work"
 # ---- help and version ----
 expect_out 'train +train a recipe' "$program" --help
 expect_out 'kernels: ' "$program" --version
-for verb in train eval probe predict inspect config bench data; do
+for verb in train eval probe predict inspect import config bench data; do
     expect_out 'Examples:' "$program" $verb --help
     expect_out 'Examples:' "$program" help $verb
 done

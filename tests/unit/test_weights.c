@@ -14,6 +14,7 @@
 #include "base/alloc.h"
 #include "format/safetensors.h"
 #include "model/model.h"
+#include "model/posemb.h"
 #include "support/files.h"
 
 static char *classes[] = {(char *)"boot", (char *)"caf\xC3\xA9", (char *)"a \"quote\""};
@@ -83,7 +84,7 @@ static void test_everything_comes_back(void **state)
     struct sl_weights_meta m;
     const char *path = write_file(&table);
     memset(back, 0, table.floats * sizeof *back);
-    assert_int_equal(sl_weights_read(path, &table, false, back), SL_OK);
+    assert_int_equal(sl_weights_read(path, &table, back), SL_OK);
     assert_memory_equal(back, params, table.floats * sizeof *params);
     assert_int_equal(sl_weights_read_meta(path, &m), SL_OK);
     assert_int_equal(m.step, meta.step);
@@ -139,7 +140,7 @@ static void test_every_difference_is_listed(void **state)
     last->shape[0]++;
     for (size_t i = 0; i < table.floats; i++)
         back[i] = 7;
-    assert_int_equal(sl_weights_read(path, &other, false, back), SL_ERR_DATA);
+    assert_int_equal(sl_weights_read(path, &other, back), SL_ERR_DATA);
     const char *text = sl_error_message();
     char unexpected[160], shape[160];
     snprintf(unexpected, sizeof unexpected, "%s is unexpected", table.params[0].name);
@@ -163,7 +164,7 @@ static void test_many_differences(void **state)
     assert_int_equal(table_of(16, 3, &other), SL_OK);
     for (size_t i = 0; i < other.n; i++)
         snprintf(other.params[i].name, sizeof other.params[i].name, "other.%zu", i);
-    assert_int_equal(sl_weights_read(path, &other, false, back), SL_ERR_DATA);
+    assert_int_equal(sl_weights_read(path, &other, back), SL_ERR_DATA);
     snprintf(expected, sizeof expected, "%zu tensors do not fit", 2 * table.n);
     assert_non_null(strstr(sl_error_message(), expected));
     assert_non_null(strstr(sl_error_message(), "other.1 is missing"));
@@ -176,7 +177,7 @@ static void test_another_grid(void **state)
     struct sl_param_table other;
     const char *path = write_file(&table);
     assert_int_equal(table_of(24, 3, &other), SL_OK);
-    assert_int_equal(sl_weights_read(path, &other, false, back), SL_ERR_DATA);
+    assert_int_equal(sl_weights_read(path, &other, back), SL_ERR_DATA);
     assert_non_null(strstr(sl_error_message(), "grid of 16 tokens (4 x 4)"));
     assert_non_null(strstr(sl_error_message(), "36 tokens (6 x 6)"));
     sl_param_table_free(&other);
@@ -188,21 +189,70 @@ static void test_another_head(void **state)
     struct sl_param_table other;
     const char *path = write_file(&table);
     assert_int_equal(table_of(16, 5, &other), SL_OK);
-    assert_int_equal(sl_weights_read(path, &other, false, back), SL_ERR_DATA);
+    assert_int_equal(sl_weights_read(path, &other, back), SL_ERR_DATA);
     assert_non_null(strstr(sl_error_message(), "head.weight is [3, 8], the model has [5, 8]"));
     float *wide = sl_calloc(other.floats, sizeof *wide);
     assert_non_null(wide);
     for (size_t i = 0; i < other.floats; i++)
         wide[i] = 7;
-    assert_int_equal(sl_weights_read(path, &other, true, wide), SL_OK);
+    assert_int_equal(sl_weights_init(path, &meta.vit, &other, true, wide), SL_OK);
     assert_true(wide[other.params[other.head_w].offset] == 7);
     assert_true(wide[other.params[other.patch_w].offset] ==
                 params[table.params[table.patch_w].offset]);
     sl_free(wide);
     memset(back, 0, table.floats * sizeof *back);
-    assert_int_equal(sl_weights_read(path, &table, true, back), SL_OK); /* it fits: it is read */
+    assert_int_equal(sl_weights_init(path, &meta.vit, &table, true, back),
+                     SL_OK); /* it fits: it is read */
     assert_memory_equal(back, params, table.floats * sizeof *params);
     sl_param_table_free(&other);
+}
+
+static void test_training_on_another_grid(void **state)
+{
+    (void)state;
+    struct sl_param_table other;
+    struct sl_vit_config vit = meta.vit;
+    float *larger, *expected;
+    const char *path = write_file(&table);
+    vit.image_height = vit.image_width = 24; /* 6 x 6 patches instead of 4 x 4 */
+    assert_int_equal(table_of(24, meta.vit.classes, &other), SL_OK);
+    assert_int_equal(SL_NEW(larger, other.floats), SL_OK);
+    assert_int_equal(SL_NEW(expected, 6 * 6 * vit.width), SL_OK);
+    assert_int_equal(sl_weights_read(path, &other, larger), SL_ERR_DATA);
+    assert_int_equal(sl_weights_init(path, &vit, &other, false, larger), SL_OK);
+    const float *old = params + table.params[table.pos].offset;
+    assert_int_equal(sl_posemb_resample(SL_POSEMB_BICUBIC, old, 4, 4, expected, 6, 6, vit.width),
+                     SL_OK);
+    assert_memory_equal(larger + other.params[other.pos].offset, expected,
+                        6 * 6 * vit.width * sizeof *expected);
+    assert_memory_equal(larger + other.params[other.head_w].offset,
+                        params + table.params[table.head_w].offset,
+                        table.params[table.head_w].count * sizeof *params);
+    sl_free(larger);
+    sl_free(expected);
+    sl_param_table_free(&other);
+}
+
+/* Weights that sum to one keep what is the same everywhere; back and forth between grids of which
+ * one holds the other's points, linear interpolation loses nothing. */
+static void test_resampling(void **state)
+{
+    (void)state;
+    float src[3 * 4 * 2], wide[5 * 7 * 2], back_again[3 * 4 * 2];
+    for (size_t i = 0; i < 24; i++)
+        src[i] = (float)(i * i % 11);
+    assert_int_equal(sl_posemb_resample(SL_POSEMB_ALIGNED, src, 3, 4, wide, 5, 7, 2), SL_OK);
+    assert_int_equal(sl_posemb_resample(SL_POSEMB_ALIGNED, wide, 5, 7, back_again, 3, 4, 2), SL_OK);
+    for (size_t i = 0; i < 24; i++) /* small integers and halves of them: 4 roundings each way */
+        assert_true(fabsf(src[i] - back_again[i]) <= 8 * 0x1p-24f * 11);
+    for (size_t i = 0; i < 24; i++)
+        src[i] = 0.3f;
+    static const enum sl_posemb_filter filters[] = {SL_POSEMB_ALIGNED, SL_POSEMB_BICUBIC};
+    for (size_t f = 0; f < 2; f++) {
+        assert_int_equal(sl_posemb_resample(filters[f], src, 3, 4, wide, 5, 7, 2), SL_OK);
+        for (size_t i = 0; i < 70; i++)
+            assert_true(fabsf(wide[i] - 0.3f) <= 0x1p-23f);
+    }
 }
 
 static void test_values_that_are_not_finite(void **state)
@@ -213,7 +263,7 @@ static void test_values_that_are_not_finite(void **state)
     params[at] = INFINITY;
     const char *path = write_file(&table);
     params[at] = kept;
-    assert_int_equal(sl_weights_read(path, &table, false, back), SL_ERR_DATA);
+    assert_int_equal(sl_weights_read(path, &table, back), SL_ERR_DATA);
     assert_non_null(strstr(sl_error_message(), table.params[3].name));
     assert_non_null(strstr(sl_error_message(), "element 1 is not finite"));
 }
@@ -227,7 +277,7 @@ static void test_damaged_data(void **state)
     bytes[n - 1] ^= 1;
     put_file(path, bytes, n);
     free(bytes);
-    assert_int_equal(sl_weights_read(path, &table, false, back), SL_ERR_DATA);
+    assert_int_equal(sl_weights_read(path, &table, back), SL_ERR_DATA);
     assert_non_null(strstr(sl_error_message(), "damaged"));
 }
 
@@ -305,7 +355,7 @@ static void test_allocation_failures(void **state)
         sl_alloc_fail_at(at, false);
         sl_status st = sl_weights_write(path, &meta, &table, params, NULL, NULL);
         if (st == SL_OK)
-            st = sl_weights_read(path, &table, false, back);
+            st = sl_weights_read(path, &table, back);
         if (st == SL_OK)
             st = sl_weights_read_meta(path, &m);
         sl_alloc_fail_at(0, false);
@@ -329,6 +379,8 @@ int main(void)
         cmocka_unit_test(test_many_differences),
         cmocka_unit_test(test_another_grid),
         cmocka_unit_test(test_another_head),
+        cmocka_unit_test(test_training_on_another_grid),
+        cmocka_unit_test(test_resampling),
         cmocka_unit_test(test_values_that_are_not_finite),
         cmocka_unit_test(test_damaged_data),
         cmocka_unit_test(test_bad_metadata),

@@ -1,0 +1,18 @@
+/*
+ * Position embeddings brought to another grid of patches.
+ */
+#ifndef SL_MODEL_POSEMB_H
+#define SL_MODEL_POSEMB_H
+
+#include "base/error.h"
+
+enum sl_posemb_filter {
+    SL_POSEMB_ALIGNED, /* linear, corners on corners: big_vision (scipy.ndimage.zoom, order 1) */
+    SL_POSEMB_BICUBIC  /* half-pixel centres, antialiased, a = -1/2: timm */
+};
+
+/* src [old_h, old_w, D] -> dst [h, w, D]; equal grids are copied. */
+sl_status sl_posemb_resample(enum sl_posemb_filter filter, const float *src, size_t old_h,
+                             size_t old_w, float *dst, size_t h, size_t w, size_t D);
+
+#endif
