@@ -323,7 +323,7 @@ static const char *const chain[] = {"resize_small(30,bicubic)",
                                     "random_resized_crop(24,0.2,0.9)",
                                     "pad_crop(3)",
                                     "flip_lr",
-                                    "randaug(3, 10)",
+                                    "randaug(2, 1)",
                                     NULL};
 
 /* Same address, same bytes: for another pipeline object, in reverse order, with used work images of
