@@ -10,7 +10,7 @@
  *     sl_context_options options = SL_CONTEXT_OPTIONS_INIT;
  *     sl_status st = sl_context_open(&options, &ctx);
  *     if (st == SL_OK) st = sl_model_load(ctx, "model.safetensors", &model);
- *     if (st == SL_OK) st = sl_model_predict_file(model, "shoe.png", logits, n_classes);
+ *     if (st == SL_OK) st = sl_model_predict_file(model, "shoe.png", logits); // [C]
  *     if (st != SL_OK) fprintf(stderr, "%s\n", sl_error_message());
  *     sl_model_free(&model);
  *     sl_context_close(&ctx);
@@ -114,11 +114,13 @@ typedef struct sl_context_options {
 SL_API sl_status sl_context_open(const sl_context_options *options, sl_context **ctx);
 SL_API void sl_context_close(sl_context **ctx);
 
-/* Asks a running sl_train on this context to save and return SL_ERR_INTERRUPTED at the next step.
- * Async-signal-safe. */
+/* Asks sl_train on this context, the one that runs or else the next, to save and return
+ * SL_ERR_INTERRUPTED at the next step; that settles the request. Async-signal-safe; NULL is
+ * ignored. */
 SL_API void sl_context_request_stop(sl_context *ctx);
 
-/* Compute threads of the context, and the ISA its kernels run on ("c", "avx2", ...; static). */
+/* Compute threads of the context, and the ISA its kernels run on ("c", "avx2", ...; static). 0 and
+ * NULL for NULL. */
 SL_API int sl_context_threads(const sl_context *ctx);
 SL_API const char *sl_context_isa(const sl_context *ctx);
 

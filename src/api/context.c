@@ -75,15 +75,16 @@ void sl_context_close(sl_context **ctx)
 
 void sl_context_request_stop(sl_context *ctx)
 {
-    atomic_store(&ctx->stop, true);
+    if (ctx)
+        atomic_store(&ctx->stop, true);
 }
 
 int sl_context_threads(const sl_context *ctx)
 {
-    return ctx->dev->threads;
+    return ctx ? ctx->dev->threads : 0;
 }
 
 const char *sl_context_isa(const sl_context *ctx)
 {
-    return ctx->dev->isa;
+    return ctx ? ctx->dev->isa : NULL;
 }

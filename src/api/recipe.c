@@ -14,8 +14,11 @@ sl_status sl_recipe_load(const char *path, const char *const *overrides, size_t 
         SL_FAIL(SL_ERR_ARGUMENT, "sl_recipe_load: path, overrides and recipe must not be NULL");
     SL_TRY(SL_NEW(r, 1));
     SL_TRY_FREE(sl_recipe_read(path, r));
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
+        if (!overrides[i])
+            SL_TRY_FREE(sl_error_set(SL_ERR_ARGUMENT, "sl_recipe_load: override %zu is NULL", i));
         SL_TRY_FREE(sl_recipe_set(r, overrides[i], "--set"));
+    }
     SL_TRY_FREE(sl_config_resolve(&r->config));
     *recipe = r;
     return SL_OK;

@@ -14,7 +14,10 @@ sl_status sl_train(sl_context *ctx, const sl_recipe *recipe, const sl_train_opti
     if (!ctx || !recipe || !result)
         SL_FAIL(SL_ERR_ARGUMENT, "sl_train: ctx, recipe and result must not be NULL");
     sl_train_result r;
-    SL_TRY(sl_run_train(ctx->dev, recipe, options ? options : &none, &ctx->stop, &r));
+    const sl_status st = sl_run_train(ctx->dev, recipe, options ? options : &none, &ctx->stop, &r);
+    if (st == SL_ERR_INTERRUPTED)
+        atomic_store(&ctx->stop, false);
+    SL_TRY(st);
     *result = r;
     return SL_OK;
 }
