@@ -62,6 +62,8 @@ sl_status cli_format_parse(const char *text, bool csv_too, enum cli_format *form
 void cli_json_string(FILE *f, const char *s);
 void cli_json_number(FILE *f, double x);
 void cli_csv_string(FILE *f, const char *s);
+/* In at least `width` columns; control characters, which could steer a terminal, as '?'. */
+void cli_plain_string(FILE *f, const char *s, int width);
 
 /* Records a usage error for cli_finish. */
 sl_status cli_usage(const char *fmt, ...) SL_PRINTF(1, 2);
@@ -69,12 +71,16 @@ sl_status cli_usage(const char *fmt, ...) SL_PRINTF(1, 2);
 /* Records that `path` cannot be written, by errno. */
 sl_status cli_cannot_write(const char *path);
 
-/* Flushes stdout (a full or closed one is an error), prints the error sentence, gives the exit
- * code. */
+/* Prints the error sentence; nothing for SL_OK. */
+void cli_report(sl_status status);
+/* Flushes stdout (a full or closed one is an error) and gives the exit code. */
+int cli_leave(sl_status status);
+/* Both. */
 int cli_finish(sl_status status);
 int cli_exit_code(sl_status status);
 
-/* TERM, INT, HUP and USR1 ask the context to stop; a second one kills. */
+/* TERM, INT, HUP and USR1 ask the context to stop; a second one kills. HUP stays ignored where it
+ * was (nohup). NULL: as before, to be called before the context is closed. */
 void cli_catch_signals(sl_context *ctx);
 
 /* Splits "a,b,c" at commas in place of `copy`, which must outlive the list. */

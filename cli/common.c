@@ -56,15 +56,25 @@ int cli_exit_code(sl_status status)
     return (unsigned)status < SL_STATUS_COUNT ? codes[status] : 70;
 }
 
-int cli_finish(sl_status status)
+void cli_report(sl_status status)
 {
     if (status != SL_OK)
         fprintf(stderr, "softless: %s\n", own_text[0] ? own_text : sl_error_message());
+}
+
+int cli_leave(sl_status status)
+{
     if (fflush(stdout) != 0 || ferror(stdout)) {
         fprintf(stderr, "softless: standard output cannot be written: %s\n", strerror(errno));
         return cli_exit_code(status == SL_OK ? SL_ERR_IO : status);
     }
     return cli_exit_code(status);
+}
+
+int cli_finish(sl_status status)
+{
+    cli_report(status);
+    return cli_leave(status);
 }
 
 /* ---- options ---- */
@@ -218,22 +228,30 @@ sl_status cli_open(const struct cli_machine *machine, sl_context **ctx)
 static sl_context *volatile signal_context;
 static const int stop_signals[] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1};
 enum { N_STOP = sizeof stop_signals / sizeof stop_signals[0] };
+static bool caught[N_STOP];
 
 static void on_signal(int number)
 {
     (void)number;
     for (size_t i = 0; i < N_STOP; i++)
-        signal(stop_signals[i], SIG_DFL);
+        if (caught[i])
+            signal(stop_signals[i], SIG_DFL);
     sl_context_request_stop(signal_context);
 }
 
 void cli_catch_signals(sl_context *ctx)
 {
-    signal_context = ctx;
-    struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
+    struct sigaction action = {.sa_handler = ctx ? on_signal : SIG_DFL, .sa_flags = SA_RESTART};
+    struct sigaction before = {.sa_handler = SIG_DFL};
     sigemptyset(&action.sa_mask);
-    for (size_t i = 0; i < N_STOP; i++)
-        sigaction(stop_signals[i], &action, NULL);
+    if (ctx)
+        signal_context = ctx;
+    for (size_t i = 0; i < N_STOP; i++) {
+        sigaction(stop_signals[i], NULL, &before);
+        caught[i] = stop_signals[i] != SIGHUP || before.sa_handler != SIG_IGN;
+        if (caught[i])
+            sigaction(stop_signals[i], &action, NULL);
+    }
 }
 
 /* ---- output ---- */
@@ -272,6 +290,13 @@ void cli_json_number(FILE *f, double x)
         fprintf(f, "%.17g", x);
     else
         fputs("null", f);
+}
+
+void cli_plain_string(FILE *f, const char *s, int width)
+{
+    for (; *s; s++, width--)
+        fputc((unsigned char)*s < 0x20 || *s == 0x7F ? '?' : *s, f);
+    fprintf(f, "%*s", width > 0 ? width : 0, "");
 }
 
 void cli_csv_string(FILE *f, const char *s)

@@ -88,7 +88,9 @@ static void print_answer(const struct predict_args *a, const sl_model *model, co
     for (size_t i = 0; i < top; i++) {
         const char *name = class_name(model, answers[i].class_index, buf);
         if (a->format == CLI_TEXT_FORMAT) {
-            printf("  %-20s : %.4f\n", name, answers[i].probability);
+            printf("  ");
+            cli_plain_string(stdout, name, 20);
+            printf(" : %.4f\n", answers[i].probability);
             continue;
         }
         cli_csv_string(stdout, path);
@@ -104,6 +106,7 @@ static void print_answer(const struct predict_args *a, const sl_model *model, co
     }
 }
 
+/* Reports every failure and returns the first. */
 static sl_status predict_all(const struct predict_args *a, sl_model *model, char **paths, int n)
 {
     sl_model_info info;
@@ -122,8 +125,7 @@ static sl_status predict_all(const struct predict_args *a, sl_model *model, char
         const sl_status st = sl_model_predict_file(model, paths[i], logits);
         if (st == SL_OK)
             print_answer(a, model, paths[i], logits, answers, info.classes);
-        else if (n > 1)
-            fprintf(stderr, "softless: %s\n", sl_error_message());
+        cli_report(st);
         if (first == SL_OK)
             first = st;
     }
@@ -155,9 +157,10 @@ int cli_predict(const struct cli_verb *verb, int argc, char **argv)
         st = cli_open(&a.machine, &ctx);
     if (st == SL_OK)
         st = sl_model_load(ctx, argv[first], &model);
+    cli_report(st);
     if (st == SL_OK)
         st = predict_all(&a, model, argv + first + 1, argc - first - 1);
-    const int code = cli_finish(st);
+    const int code = cli_leave(st);
     sl_model_free(&model);
     sl_context_close(&ctx);
     return code;

@@ -116,6 +116,7 @@ static sl_status run(struct train_args *a, const char *path, bool *missed)
         a->options.user = &screen;
         cli_catch_signals(ctx);
         st = sl_train(ctx, recipe, &a->options, &result);
+        cli_catch_signals(NULL);
         if (st == SL_OK) {
             print_result(&result, format == CLI_JSON_FORMAT);
             *missed = a->require_top1 > 0 && !(100 * result.val_top1 >= a->require_top1);

@@ -2,6 +2,7 @@
  * softless inspect: what a weights file or a run directory is, in text or JSON.
  */
 #include <stdio.h>
+#include <string.h>
 
 #include "api/model.h"
 #include "base/alloc.h"
@@ -94,8 +95,11 @@ static sl_status write_text(struct report *r)
                  1e-9 * sl_vit_flops(&r->meta.vit));
     if (r->meta.classes) {
         sl_text_add(t, "classes:");
-        for (size_t i = 0; i < r->meta.vit.classes && i < 20; i++)
-            sl_text_addf(t, "%s %s", i ? "," : "", r->meta.classes[i]);
+        for (size_t i = 0; i < r->meta.vit.classes && i < 20; i++) {
+            const char *name = r->meta.classes[i];
+            char escaped[SL_ESCAPED_SIZE];
+            sl_text_addf(t, "%s %s", i ? "," : "", sl_escape(name, strlen(name), escaped));
+        }
         sl_text_add(t, r->meta.vit.classes > 20 ? ", ...\n" : "\n");
     }
     memory_line("memory to predict, one image at a time", &r->predict, t);

@@ -60,7 +60,9 @@ static sl_status scan_set(struct scan *scan)
     const size_t count = sl_dataset_count(scan->set);
     SL_TRY(SL_NEW(scan->looks, count));
     SL_TRY(SL_NEW(scan->buffers, (size_t)threads));
+    SL_TRY(sl_threads_acquire(threads));
     sl_parallel_for(threads, (count + TASK - 1) / TASK, look_at_task, scan);
+    sl_threads_release();
     for (int t = 0; t < threads; t++)
         sl_image_free(&scan->buffers[t]);
     return SL_OK;
@@ -148,8 +150,12 @@ static void write_text(sl_text *t, const struct scan *scan, const struct summary
     if (s->bad > LISTED_MAX)
         sl_text_addf(t, "  ... and %zu more\n", s->bad - LISTED_MAX);
     sl_text_addf(t, "classes   %zu\n", set->classes);
-    for (size_t c = 0; c < set->classes; c++)
-        sl_text_addf(t, "  %5zu  %-24s %8zu\n", c, set->class_names[c], s->counts[c]);
+    for (size_t c = 0; c < set->classes; c++) {
+        const char *name = set->class_names[c];
+        char escaped[SL_ESCAPED_SIZE];
+        sl_text_addf(t, "  %5zu  %-24s %8zu\n", c, sl_escape(name, strlen(name), escaped),
+                     s->counts[c]);
+    }
 }
 
 static void write_json(sl_text *t, const struct scan *scan, const struct summary *s)

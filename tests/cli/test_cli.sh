@@ -21,6 +21,7 @@ expect 64 "whole number" "$program" train tiny.yaml --threads two
 expect 64 "text or json" "$program" eval x --format xml
 expect 64 "avx2" "$program" train tiny.yaml --isa avx1024
 expect 64 "unknown device 'tpu'" "$program" train tiny.yaml --device tpu
+expect 64 "SOFTLESS_THREADS is 'two'" env SOFTLESS_THREADS=two "$program" train tiny.yaml
 expect 64 "fwd, bwd" "$program" bench attention --pass sideways
 expect 64 "attention, train and infer" "$program" bench nothing
 
@@ -77,6 +78,7 @@ expect_out '^file,rank,class,probability,logit' "$program" predict images "$png"
 expect 65 "bad.png" "$program" predict images tiny.yaml "$png" bad.png || true
 printf 'no image' >bad.png
 expect 65 "bad.png" "$program" predict images bad.png "$png"
+[ "$(grep -c 'bad.png' err)" = 1 ] || fail "one bad image is reported more than once: $(cat err)"
 grep -q ' : 0' out || fail "the good image beside a bad one was not predicted"
 expect 65 "size|16" "$program" predict "$run" "$png"
 

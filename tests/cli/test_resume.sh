@@ -48,6 +48,11 @@ done
 # TERM, INT, HUP and USR1 save and exit 75; the next start goes on. A longer run, so that the signal
 # meets it at work.
 for signal in TERM INT HUP USR1; do
+    if [ $signal = HUP ] && ! (trap : HUP && [ -n "$(trap -p HUP)" ]); then
+        echo "skipped: HUP is ignored here (nohup), so it stays ignored"
+        passed=$((passed + 1))
+        continue
+    fi
     dir=$work/stopped$signal code=0
     "$program" train "$work/tiny.yaml" --set train.total_steps=100000 --set train.warmup_steps=5 \
         --run-dir "$dir" -q >/dev/null 2>"$work/err" &
@@ -63,6 +68,24 @@ for signal in TERM INT HUP USR1; do
     grep -q '"reason": *"signal"' "$dir"/checkpoints/step-*/manifest.json || fail "$signal: no manifest"
     passed=$((passed + 1))
 done
+
+# nohup's HUP stays ignored; TERM then ends the run as ever.
+dir=$work/nohup code=0
+(
+    trap '' HUP
+    exec "$program" train "$work/tiny.yaml" --set train.total_steps=100000 --run-dir "$dir" -q
+) >/dev/null 2>"$work/err" &
+pid=$!
+for ((k = 0; k < 200; k++)); do
+    [ -s "$dir/metrics.jsonl" ] && break
+    sleep 0.05
+done
+kill -HUP $pid
+sleep 0.5
+kill -TERM $pid || fail "HUP ended a run that ignores it: $(cat "$work/err")"
+wait $pid || code=$?
+[ "$code" = 75 ] || fail "TERM after an ignored HUP gives exit $code: $(cat "$work/err")"
+passed=$((passed + 1))
 
 # A directory in use, a directory of another config, a damaged checkpoint.
 "$program" train "$work/tiny.yaml" --set train.total_steps=100000 --run-dir "$work/busy" -q >/dev/null 2>&1 &

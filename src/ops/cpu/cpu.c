@@ -8,6 +8,7 @@
 
 #include "base/alloc.h"
 #include "base/checked.h"
+#include "base/text.h"
 
 static sl_status mem_alloc(struct sl_device *dev, size_t bytes, void **p)
 {
@@ -97,11 +98,16 @@ static const struct sl_backend_ops cpu_ops = {
     .close = cpu_close,
 };
 
-static int threads_from_environment(void)
+static sl_status threads_from_environment(int *threads)
 {
     const char *text = getenv("SOFTLESS_THREADS");
-    const long n = text ? strtol(text, NULL, 10) : 0;
-    return n >= 1 && n <= 4096 ? (int)n : sl_cpu_count();
+    char *end = NULL, escaped[SL_ESCAPED_SIZE];
+    const long n = text ? strtol(text, &end, 10) : sl_cpu_count();
+    if (n < 1 || n > 4096 || (end && *end))
+        SL_FAIL(SL_ERR_ARGUMENT, "SOFTLESS_THREADS is '%s'; it must be 1 to 4096",
+                sl_escape(text ? text : "", text ? strlen(text) : 0, escaped));
+    *threads = (int)n;
+    return SL_OK;
 }
 
 sl_status sl_cpu_open(int threads, const char *isa, struct sl_device **dev)
@@ -115,7 +121,9 @@ sl_status sl_cpu_open(int threads, const char *isa, struct sl_device **dev)
     SL_TRY_FREE(SL_NEW(cpu, 1));
     cpu->isa = level;
     d->ops = &cpu_ops;
-    d->threads = threads > 0 ? threads : threads_from_environment();
+    d->threads = threads;
+    if (threads == 0)
+        SL_TRY_FREE(threads_from_environment(&d->threads));
     d->isa = sl_isa_name(level);
     d->state = cpu;
     for (sl_dtype t = 0; t < SL_DTYPE_COUNT; t++)
