@@ -47,9 +47,18 @@ struct sl_attn_kernel {
     size_t (*forward_bytes)(const struct sl_attn_head *head);
     void (*forward)(const struct sl_attn_head *head, const void *packed, size_t i0, size_t i1,
                     void *work);
-    /* dq, dk, dv of the whole head; packs for itself. */
-    size_t (*backward_bytes)(const struct sl_attn_head *head);
-    void (*backward)(const struct sl_attn_head *head, void *work);
+    /* K and V as the backward pass reads them. */
+    size_t (*backward_pack_bytes)(const struct sl_attn_head *head);
+    void (*backward_pack)(const struct sl_attn_head *head, void *packed);
+    /* dq rows i0 .. i1-1, and what they add to dk and dv: into one part of `sums` (assigned), or
+     * with sums NULL into the tensors, if float, all keys are there and i0 .. i1-1 are all rows. */
+    size_t (*backward_bytes)(const struct sl_attn_head *head, size_t rows);
+    void (*backward)(const struct sl_attn_head *head, const void *packed, size_t i0, size_t i1,
+                     float *sums, void *work);
+    /* Rows j0 .. j1-1 of dk and dv from sums[parts][sums_bytes], added in order. */
+    size_t (*sums_bytes)(const struct sl_attn_head *head);
+    void (*finish)(const struct sl_attn_head *head, const float *sums, size_t parts, size_t j0,
+                   size_t j1);
 };
 
 /* The best kernels of the list at or below `isa`. Static, never NULL. */

@@ -84,8 +84,9 @@ static void nan_is_not_hidden(void **state)
     devices_close(&devs);
 }
 
-/* Work is cut by shape or by threads, sums never: 1, 2, 3 and 7 threads give the same bits, for
- * many heads (grouped) and few (query blocks), with and without mask. */
+/* Work is cut by shape, never by threads: 1, 2, 3 and 7 threads give the same bits, for many heads
+ * (grouped) and few (query blocks, whose parts of dk and dv are added), with and without mask, and
+ * with more keys than a block of the kernels. */
 static void bits_do_not_depend_on_threads(void **state)
 {
     (void)state;
@@ -96,7 +97,8 @@ static void bits_do_not_depend_on_threads(void **state)
     } shapes[] = {{10, 4, 16, 32, false},
                   {3, 7, 50, 64, true},
                   {1, 2, 197, 64, false},
-                  {2, 1, 333, 40, true}};
+                  {2, 1, 333, 40, true},
+                  {1, 1, 1100, 8, false}};
     for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++)
         for (int p = 0; p < 2; p++) {
             const sl_attention a = shape(p ? SL_PHI_SOFTMAX : SL_PHI_GELU, shapes[i].B, shapes[i].H,
@@ -119,6 +121,59 @@ static void bits_do_not_depend_on_threads(void **state)
             }
             case_close(&c);
         }
+}
+
+/* Scratch grows with Lq + Lk, not with their product: twice the lengths need at most twice as much,
+ * and a little for rounding; 65,536 needs less than a fiftieth of one float per score. */
+static void memory_is_linear_in_length(void **state)
+{
+    (void)state;
+    struct devices devs;
+    devices_open(&devs, 2);
+    for (int phi = 0; phi < SL_PHI_COUNT; phi++)
+        for (size_t d = 0; d < devs.n; d++) {
+            size_t need[2];
+            for (size_t i = 0; i < 2; i++) {
+                const size_t L = (size_t)32768 << i;
+                struct sl_attn_args args = {.a = shape((sl_phi)phi, 1, 1, L, L, 64),
+                                            .o_strides = {L * 64, 64, 64}};
+                args.a.q_strides = args.a.k_strides = args.a.v_strides = args.o_strides;
+                args.g.o_strides = args.o_strides;
+                sl_device_plan_begin(devs.dev[d]);
+                assert_int_equal(devs.dev[d]->ops->attn_fwd(devs.dev[d], &args), SL_OK);
+                assert_int_equal(devs.dev[d]->ops->attn_bwd(devs.dev[d], &args), SL_OK);
+                need[i] = devs.dev[d]->scratch_needed;
+                assert_int_equal(sl_device_plan_end(devs.dev[d]), SL_OK);
+            }
+            assert_true(need[1] <= 2 * need[0] + 65536);
+            assert_true(need[1] < (size_t)65536 * 65536 * sizeof(float) / 50);
+        }
+    devices_close(&devs);
+}
+
+/* The longest operands that are promised, few on the other side, so that the reference ends. */
+static void longest_operands(void **state)
+{
+    (void)state;
+    static const size_t lengths[][2] = {{65536, 2}, {2, 65536}};
+    static const sl_phi phis[] = {SL_PHI_RELU, SL_PHI_SOFTMAX, SL_PHI_SIGMOID, SL_PHI_IDENTITY};
+    struct devices devs;
+    devices_open(&devs, 1);
+    for (size_t i = 0; i < 8; i++) {
+        const sl_attention a = shape(phis[i / 2], 1, 1, lengths[i % 2][0], lengths[i % 2][1], 8);
+        struct attn_case c;
+        case_open(&c, &a, LAYOUT_PACKED, FILL_NORMAL, false, seed + i);
+        case_reference(&c);
+        for (size_t d = 0; d < devs.n; d++) {
+            if (!case_is_for(&c, devs.dev[d], i))
+                continue;
+            case_clear(&c);
+            case_run(&c, devs.dev[d]);
+            case_check(&c, devs.dev[d]->isa);
+        }
+        case_close(&c);
+    }
+    devices_close(&devs);
 }
 
 /* Inputs at the edges of range; what the reference bounds, the kernels must reach. */
@@ -271,6 +326,8 @@ int main(void)
         cmocka_unit_test(masked_keys_are_never_read),
         cmocka_unit_test(nan_is_not_hidden),
         cmocka_unit_test(bits_do_not_depend_on_threads),
+        cmocka_unit_test(memory_is_linear_in_length),
+        cmocka_unit_test(longest_operands),
         cmocka_unit_test(hazards_stay_within_the_bound),
         cmocka_unit_test(fixed_length_is_an_exact_factor),
         cmocka_unit_test(row_masses_at_the_start),

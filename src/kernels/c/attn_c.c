@@ -6,6 +6,4 @@
 #define TILE_ROWS 6
 #include "kernels/attn.inc"
 
-const struct sl_attn_kernel sl_attn_c = {"sl_attn_c",    SL_ISA_C, TILE_ROWS,     NR,
-                                         pack_bytes,     pack,     forward_bytes, forward,
-                                         backward_bytes, backward};
+const struct sl_attn_kernel sl_attn_c = {"sl_attn_c", SL_ISA_C, ATTN_FUNCTIONS};

@@ -6,6 +6,4 @@
 #define TILE_ROWS 14
 #include "kernels/attn.inc"
 
-const struct sl_attn_kernel sl_attn_avx512 = {
-    "sl_attn_avx512", SL_ISA_AVX512, TILE_ROWS,      NR,      pack_bytes, pack,
-    forward_bytes,    forward,       backward_bytes, backward};
+const struct sl_attn_kernel sl_attn_avx512 = {"sl_attn_avx512", SL_ISA_AVX512, ATTN_FUNCTIONS};

@@ -1,8 +1,10 @@
 /*
  * The attention op on the CPU: what each head of each image needs is worked out here, spread over
  * threads, and computed by the kernels. A task is a group of heads, packed into the worker's
- * scratch; where there are few heads, the forward pass packs them all first and a task is a block
- * of query rows of one head. How work is cut never changes a bit of the result.
+ * scratch; where there are few heads, they are all packed first and a task is a block of query rows
+ * of one head. Such a block writes its rows of o or dq, and in the backward pass what it adds to dk
+ * and dv: a second round of tasks adds these parts in order. How work is cut depends on the shape
+ * alone, so results have the same bits for any number of threads.
  */
 #include <math.h>
 #include <string.h>
@@ -13,7 +15,9 @@
 enum {
     TASK_MACS = 1 << 20, /* a task should have about this many multiply-adds, ~ 10 us */
     TASKS_MIN = 16,      /* but the heads are cut into this many tasks if there are as many */
-    BLOCK_TILES = 4      /* query rows of a task where heads are few, in register tiles */
+    BLOCK_TILES = 4,     /* query rows of a task where heads are few, in register tiles */
+    PART_ROWS_MIN = 64,  /* the same of the backward pass, whose parts must be worth their sums */
+    SUMS_MAX = 64 << 20  /* bytes of all parts' sums, unless one part each needs more */
 };
 
 /* What differs between the images of a batch. */
@@ -30,8 +34,10 @@ struct job {
     const struct image *images;  /* [B] with a mask, else [1] */
     size_t heads_per_task;       /* grouped: tasks of so many heads */
     size_t rows_per_task, parts; /* blocked: every head in `parts` tasks of so many query rows */
-    size_t pack_bytes, work_bytes;
+    size_t pack_bytes, work_bytes, sums_bytes;
     char *packed; /* blocked: [B*H][pack_bytes] */
+    char *sums;   /* blocked backward: [B*H][parts][sums_bytes] */
+    bool direct;  /* grouped backward: dk and dv are summed in the tensors */
     struct sl_cpu_scratch scratch;
 };
 
@@ -200,20 +206,68 @@ static void forward_block(void *arg, size_t task, size_t worker)
                              sl_cpu_worker_scratch(&job->scratch, worker));
 }
 
+/* The gradients of a head that has no keys. */
+static void clear_gradients(const struct sl_attn_head *h)
+{
+    clear_rows(h->dq, h->Lq, h->dq_token, h->K, h->dtype);
+    clear_rows(h->dk, h->Lk, h->dk_token, h->K, h->dtype);
+    clear_rows(h->dv, h->Lk, h->dv_token, h->K, h->dtype);
+}
+
 static void backward_heads(void *arg, size_t task, size_t worker)
 {
     const struct job *job = arg;
     const size_t heads = job->args->a.B * job->args->a.H, first = task * job->heads_per_task;
+    char *packed = sl_cpu_worker_scratch(&job->scratch, worker);
+    char *work = packed + job->pack_bytes, *apart = work + job->work_bytes;
+    float *sums = job->direct ? NULL : (float *)(void *)apart;
     for (size_t i = first; i < heads && i < first + job->heads_per_task; i++) {
         const struct sl_attn_head h = backward_head(job, i);
         if (h.n == 0) {
-            clear_rows(h.dq, h.Lq, h.dq_token, h.K, h.dtype);
-            clear_rows(h.dk, h.Lk, h.dk_token, h.K, h.dtype);
-            clear_rows(h.dv, h.Lk, h.dv_token, h.K, h.dtype);
+            clear_gradients(&h);
             continue;
         }
-        job->kernel->backward(&h, sl_cpu_worker_scratch(&job->scratch, worker));
+        job->kernel->backward_pack(&h, packed);
+        job->kernel->backward(&h, packed, 0, h.Lq, sums, work);
+        if (sums)
+            job->kernel->finish(&h, sums, 1, 0, h.Lk);
     }
+}
+
+static void backward_pack_head(void *arg, size_t task, size_t worker)
+{
+    const struct job *job = arg;
+    const struct sl_attn_head h = backward_head(job, task);
+    (void)worker;
+    if (h.n > 0)
+        job->kernel->backward_pack(&h, job->packed + task * job->pack_bytes);
+    else
+        clear_gradients(&h);
+}
+
+static void backward_block(void *arg, size_t task, size_t worker)
+{
+    const struct job *job = arg;
+    const size_t head = task / job->parts, i0 = task % job->parts * job->rows_per_task;
+    const struct sl_attn_head h = backward_head(job, head);
+    const size_t i1 = i0 + job->rows_per_task < h.Lq ? i0 + job->rows_per_task : h.Lq;
+    char *sums = job->sums + task * job->sums_bytes;
+    if (h.n > 0)
+        job->kernel->backward(&h, job->packed + head * job->pack_bytes, i0, i1,
+                              (float *)(void *)sums, sl_cpu_worker_scratch(&job->scratch, worker));
+}
+
+/* As many blocks of keys as there were parts. */
+static void backward_finish(void *arg, size_t task, size_t worker)
+{
+    const struct job *job = arg;
+    const size_t head = task / job->parts, i = task % job->parts, Lk = job->args->a.Lk;
+    const struct sl_attn_head h = backward_head(job, head);
+    const char *sums = job->sums + head * job->parts * job->sums_bytes;
+    (void)worker;
+    if (h.n > 0)
+        job->kernel->finish(&h, (const float *)(const void *)sums, job->parts, Lk * i / job->parts,
+                            Lk * (i + 1) / job->parts);
 }
 
 /* ---- the op ---- */
@@ -263,18 +317,52 @@ sl_status sl_cpu_attn_fwd(struct sl_device *dev, const struct sl_attn_args *args
     return SL_OK;
 }
 
+/* Parts of each head in the backward pass: 1 where heads alone make enough tasks. */
+static void cut_rows(struct job *job)
+{
+    const sl_attention *a = &job->args->a;
+    const size_t heads = a->B * a->H, tile = job->kernel->tile_rows;
+    size_t parts = (TASKS_MIN + heads - 1) / heads;
+    const size_t most = a->Lq / PART_ROWS_MIN, affordable = SUMS_MAX / heads / job->sums_bytes;
+    if (parts > most)
+        parts = most;
+    if (parts > affordable)
+        parts = affordable;
+    job->parts = heads >= TASKS_MIN || parts < 1 ? 1 : parts;
+    const size_t rows = (a->Lq + job->parts - 1) / job->parts;
+    job->rows_per_task = job->parts == 1 ? a->Lq : (rows + tile - 1) / tile * tile;
+    job->parts = (a->Lq + job->rows_per_task - 1) / job->rows_per_task;
+}
+
 sl_status sl_cpu_attn_bwd(struct sl_device *dev, const struct sl_attn_args *args)
 {
     SL_TRY(sl_attention_check(args, true, dev->planning));
+    const sl_attention *a = &args->a;
     struct job job = {
         .args = args, .kernel = sl_attn_kernel_for(sl_cpu_of(dev)->isa), .shape = shape_of(args)};
+    const size_t heads = a->B * a->H, images = images_bytes(a);
+    job.pack_bytes = up64(job.kernel->backward_pack_bytes(&job.shape));
+    job.sums_bytes = up64(job.kernel->sums_bytes(&job.shape));
+    job.direct = a->dtype == SL_F32 && !a->key_mask;
+    cut_rows(&job);
+    job.work_bytes = up64(job.kernel->backward_bytes(&job.shape, job.rows_per_task));
+    const bool blocked = job.parts > 1;
+    const size_t shared = blocked ? heads * (job.pack_bytes + job.parts * job.sums_bytes) : 0;
+    const size_t own = blocked ? 0 : job.pack_bytes + (job.direct ? 0 : job.sums_bytes);
     bool planned;
-    SL_TRY(sl_cpu_scratch_get(dev, images_bytes(&args->a), job.kernel->backward_bytes(&job.shape),
-                              &job.scratch, &planned));
+    SL_TRY(sl_cpu_scratch_get(dev, images + shared, job.work_bytes + own, &job.scratch, &planned));
     if (planned)
         return SL_OK;
-    job.images = images_fill(&args->a, job.scratch.shared);
-    cut_heads(&job, 5);
-    sl_parallel_for(dev->threads, head_tasks(&job), backward_heads, &job);
+    job.images = images_fill(a, job.scratch.shared);
+    if (!blocked) {
+        cut_heads(&job, 5);
+        sl_parallel_for(dev->threads, head_tasks(&job), backward_heads, &job);
+        return SL_OK;
+    }
+    job.packed = job.scratch.shared + images;
+    job.sums = job.packed + heads * job.pack_bytes;
+    sl_parallel_for(dev->threads, heads, backward_pack_head, &job);
+    sl_parallel_for(dev->threads, heads * job.parts, backward_block, &job);
+    sl_parallel_for(dev->threads, heads * job.parts, backward_finish, &job);
     return SL_OK;
 }
