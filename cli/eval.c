@@ -35,7 +35,7 @@ int cli_eval(const struct cli_verb *verb, int argc, char **argv)
     double require = 0;
     const struct cli_option options[] = {
         {"data", 0, CLI_TEXT, &data, "SPEC", "data set (default: the one of training)"},
-        {"batch", 0, CLI_INT, &batch, "N", "images a pass, 1 to 32"},
+        {"batch", 0, CLI_INT, &batch, "N", "images a pass (default 32)"},
         {"format", 0, CLI_TEXT, &format_text, "FORMAT", "text or json"},
         {"require-top1", 0, CLI_REAL, &require, "PERCENT", "exit 1 below this accuracy"},
     };

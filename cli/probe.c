@@ -272,7 +272,7 @@ int cli_probe(const struct cli_verb *verb, int argc, char **argv)
         {"features", 0, CLI_TEXT, &o.features, "FILE", "keeps features for the next run"},
         {"max-bad", 0, CLI_REAL, &o.max_bad_fraction, "X",
          "share of images that may be undecodable (0.01)"},
-        {"batch", 0, CLI_INT, &t.batch, "N", "images a pass, 1 to 32"},
+        {"batch", 0, CLI_INT, &t.batch, "N", "images a pass (default 32)"},
         {"format", 0, CLI_TEXT, &t.format, "FORMAT", "text, json or csv"},
         {"csv", 0, CLI_TEXT, &t.csv, "FILE", "writes the CSV too"},
     };

@@ -323,7 +323,8 @@ typedef struct sl_eval_result {
 } sl_eval_result;
 
 /* Accuracy of a model on a data set SPEC, preprocessed as the model file says; NULL spec = the
- * evaluation set recorded in the model. */
+ * evaluation set recorded in the model. batch: images a pass, 0 = 32; it changes memory and speed
+ * only. */
 SL_API sl_status sl_evaluate(sl_model *model, const char *spec, size_t batch,
                              sl_eval_result *result);
 

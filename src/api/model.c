@@ -136,15 +136,14 @@ const char *sl_model_class_name(const sl_model *model, size_t i)
                                                                        : NULL;
 }
 
-sl_status sl_model_net(struct sl_model *model, size_t n, struct sl_net **net)
+sl_status sl_model_net(struct sl_model *model, size_t batch, struct sl_net **net)
 {
-    const size_t want = n < SL_MODEL_BATCH ? n : SL_MODEL_BATCH;
-    if (model->net && (model->net_borrowed || sl_net_get_options(model->net)->batch == want)) {
+    if (model->net && (model->net_borrowed || sl_net_get_options(model->net)->batch == batch)) {
         *net = model->net;
         return SL_OK;
     }
     struct sl_net_options options = {.vit = model->meta.vit,
-                                     .batch = want,
+                                     .batch = batch,
                                      .value_min = (float)model->meta.data.value_min,
                                      .value_max = (float)model->meta.data.value_max};
     SL_TRY(sl_device_precision(model->dev, model->precision, &options.type));
@@ -165,7 +164,7 @@ sl_status sl_model_forward(sl_model *model, const uint8_t *images, size_t n, flo
     const struct sl_vit_config *v = &model->meta.vit;
     const size_t bytes = v->image_height * v->image_width * 3;
     struct sl_net *net;
-    SL_TRY(sl_model_net(model, n, &net));
+    SL_TRY(sl_model_net(model, n < SL_MODEL_BATCH ? n : SL_MODEL_BATCH, &net));
     const size_t batch = sl_net_get_options(net)->batch;
     for (size_t i = 0; i < n; i += batch) {
         const size_t some = n - i < batch ? n - i : batch;

@@ -21,9 +21,10 @@ struct sl_model {
     struct sl_image work[2], image;
 };
 
-/* A net for passes of `n` images, made or reused; its batch size is at most SL_MODEL_BATCH. */
-enum { SL_MODEL_BATCH = 32 };
-sl_status sl_model_net(struct sl_model *model, size_t n, struct sl_net **net);
+/* A net for passes of `batch` images, made or reused; a trainer's model has the trainer's net,
+ * whatever is asked for. */
+enum { SL_MODEL_BATCH = 32 }; /* where the caller does not say */
+sl_status sl_model_net(struct sl_model *model, size_t batch, struct sl_net **net);
 
 /* The weights behind a path: a file, a checkpoint directory, a run directory (its final model, else
  * its newest checkpoint). *file: sl_free. */

@@ -38,7 +38,11 @@ sl_status sl_evaluate(sl_model *model, const char *spec, size_t batch, sl_eval_r
     SL_TRY(sl_dataset_open(data, &set));
     SL_TRY_FREE(
         sl_dataset_match_classes(set, (const char *const *)model->meta.classes, v->classes));
-    SL_TRY_FREE(sl_model_net(model, batch ? batch : SL_MODEL_BATCH, &net));
+    if (batch == 0)
+        batch = SL_MODEL_BATCH;
+    if (batch > sl_dataset_count(set))
+        batch = sl_dataset_count(set); /* no more padding than must be */
+    SL_TRY_FREE(sl_model_net(model, batch, &net));
     const struct sl_loader_options options = {.set = set,
                                               .ops = &model->meta.data.eval_ops,
                                               .compat = model->meta.data.compat,

@@ -98,8 +98,8 @@ struct sl_train_config {
     enum sl_nan_policy nan_policy;
 };
 
+/* A pass over the set takes the images of a micro-batch at a time. */
 struct sl_eval_config {
-    size_t batch;
     double every_steps, every_epochs; /* both 0: only at the end */
 };
 

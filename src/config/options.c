@@ -149,8 +149,6 @@ const struct sl_option sl_options[] = {
     {"train.nan_policy", SL_KIND_ENUM, AT(train.nan_policy), "stop", 0, 0, nan_names, false,
      "what a step does whose loss or gradient is not finite"},
 
-    {"eval.batch", SL_KIND_SIZE, AT(eval.batch), "32", 1, 1e6, NULL, true,
-     "images per pass of 'softless eval'"},
     {"eval.every_steps", SL_KIND_REAL, AT(eval.every_steps), "0", 0, BIG, NULL, false,
      "updates between evaluations; 0 = at the end only"},
     {"eval.every_epochs", SL_KIND_REAL, AT(eval.every_epochs), "0", 0, BIG, NULL, false,

@@ -56,6 +56,13 @@ expect_out 'done at step 60' "$program" train tiny.yaml -q --fresh
 [ -d "$run-2" ] || fail "--fresh made no second directory"
 expect_out 'images 64, top-1' "$program" eval "$run"
 expect_out '"top1_se": [0-9.]+' "$program" eval "$run/model.safetensors" --format json
+"$program" eval "$run" --format json >b32
+for batch in 1 7 64 1000; do
+    "$program" eval "$run" --batch $batch --format json >b$batch
+    [ "$(grep -o '"top1": [^,]*, "top1_se": [^,]*, "top5": [^,]*' b$batch)" = \
+        "$(grep -o '"top1": [^,]*, "top1_se": [^,]*, "top5": [^,]*' b32)" ] ||
+        fail "eval --batch $batch differs: $(cat b$batch)"
+done
 expect_out '"length": 16' "$program" eval "$run/checkpoints/step-000000060" --format json
 expect 66 "no such|No such" "$program" eval gone.safetensors
 expect 65 "classes" "$program" eval "$run" --data synthetic:n=64,classes=9,size=16
