@@ -8,15 +8,21 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include <cmocka.h>
 
+#include "base/bf16.h"
 #include "kernels/vec_math.inc"
 
 static const double pi = 3.14159265358979323846;
 static const double smallest_normal = 0x1p-126, largest = 0x1.fffffep127;
-/* A prime step through the 2^32 bit patterns: about 850,000 floats with all kinds of mantissas. */
-enum { STEP = 5003 };
+/* A prime step through the 2^32 bit patterns: 7 million floats with all kinds of mantissas, or
+ * 850,000 in a brief run (sanitizers). */
+static uint64_t step(void)
+{
+    return getenv("SOFTLESS_TEST_BRIEF") ? 5003 : 601;
+}
 
 /* Half a unit of the last place is the best possible; the header promises 2 for a float chain of
  * about ten roundings whose terms shrink. */
@@ -94,11 +100,12 @@ static const struct function functions[] = {
 static void test_accuracy(void **state)
 {
     (void)state;
+    const uint64_t stride = step();
     for (size_t f = 0; f < sizeof functions / sizeof *functions; f++) {
         const struct function *fn = &functions[f];
         double worst = 0;
         size_t count = 0;
-        for (uint64_t bits = 0; bits < (uint64_t)1 << 32; bits += STEP) {
+        for (uint64_t bits = 0; bits < (uint64_t)1 << 32; bits += stride) {
             const float x = v_from_bits((uint32_t)bits);
             if (!isfinite(x) || (!fn->relative && fabsf(x) > 1e6f))
                 continue;
@@ -133,9 +140,49 @@ static void test_ends(void **state)
     assert_true(v_gelu_tanh_grad(-1e30f) == 0.0f);
 }
 
+/* The bf16 neighbours of x's upper half, as numbers: exact in double, 2^128 standing for what is
+ * beyond the largest. */
+static double bf16_value(uint32_t magnitude)
+{
+    return magnitude < 0x7F80u ? (double)v_from_bits(magnitude << 16) : 0x1p128;
+}
+
+/* Rounding to nearest even, from its definition: the upper half decides between itself and the
+ * next, the lower half only through its distance to the middle. So all 2^16 upper halves with lower
+ * halves at, around and far from the middle cover every case. */
+static void test_bf16_rounding(void **state)
+{
+    (void)state;
+    static const uint32_t lows[] = {0,      1,      2,      0x100,  0x3FFF, 0x4000, 0x7FFE, 0x7FFF,
+                                    0x8000, 0x8001, 0x8002, 0xBFFF, 0xC000, 0xFF00, 0xFFFE, 0xFFFF};
+    size_t count = 0;
+    for (uint32_t high = 0; high < 0x10000; high++) {
+        for (size_t i = 0; i < sizeof lows / sizeof *lows; i++, count++) {
+            const float x = v_from_bits(high << 16 | lows[i]);
+            const uint32_t got = sl_bf16_from_f32(x), magnitude = high & 0x7FFFu;
+            if (isnan(x)) {
+                assert_true(isnan(sl_bf16_to_f32((uint16_t)got)));
+                assert_int_equal(got >> 15, high >> 15);
+                continue;
+            }
+            const double v = isinf(x) ? 0x1p128 : fabs((double)x);
+            const double below = v - bf16_value(magnitude), above = bf16_value(magnitude + 1) - v;
+            const bool up = below > above || (below == above && (magnitude & 1));
+            const uint32_t want = (high & 0x8000u) | (magnitude + (magnitude < 0x7F80u && up));
+            if (got != want)
+                fail_msg("bf16(%a) is %04x, not %04x", (double)x, got, want);
+        }
+        const float back = sl_bf16_to_f32((uint16_t)high);
+        assert_true(isnan(back) || sl_bf16_from_f32(back) == high);
+    }
+    print_message("bf16: %zu roundings\n", count);
+    assert_int_equal(count, 0x10000 * 16);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_accuracy),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_bf16_rounding),
+                                       cmocka_unit_test(test_accuracy),
                                        cmocka_unit_test(test_ends)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
