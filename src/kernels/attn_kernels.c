@@ -11,11 +11,11 @@ SL_ATTN_KERNEL_LIST(DECLARE)
 #define ENTRY(isa, symbol) &symbol,
 static const struct sl_attn_kernel *const tables[] = {SL_ATTN_KERNEL_LIST(ENTRY)};
 
-const struct sl_attn_kernel *sl_attn_kernel_for(enum sl_isa isa)
+const struct sl_attn_kernel *sl_attn_kernel_for(enum sl_isa isa, sl_dtype type)
 {
     const struct sl_attn_kernel *best = tables[0];
     for (size_t i = 0; i < sizeof tables / sizeof *tables; i++)
-        if (tables[i]->isa <= isa)
+        if (tables[i]->isa <= isa && (!tables[i]->bf16 || type == SL_BF16))
             best = tables[i];
     return best;
 }

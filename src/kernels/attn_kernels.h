@@ -39,6 +39,7 @@ struct sl_attn_head {
 struct sl_attn_kernel {
     const char *name; /* symbol, for messages and tests */
     enum sl_isa isa;
+    bool bf16;                   /* multiplies bf16 as it is: for bf16 operands only */
     size_t tile_rows, tile_keys; /* register tile */
     /* K and V of one head in the layout the forward pass streams. */
     size_t (*pack_bytes)(const struct sl_attn_head *head);
@@ -61,7 +62,7 @@ struct sl_attn_kernel {
                    size_t j1);
 };
 
-/* The best kernels of the list at or below `isa`. Static, never NULL. */
-const struct sl_attn_kernel *sl_attn_kernel_for(enum sl_isa isa);
+/* The best kernels of the list at or below `isa` for operands of `type`. Static, never NULL. */
+const struct sl_attn_kernel *sl_attn_kernel_for(enum sl_isa isa, sl_dtype type);
 
 #endif

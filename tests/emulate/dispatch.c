@@ -20,8 +20,8 @@
 
 enum sl_isa __real_sl_isa_native(void);
 enum sl_isa __wrap_sl_isa_native(void);
-const struct sl_attn_kernel *__real_sl_attn_kernel_for(enum sl_isa isa);
-const struct sl_attn_kernel *__wrap_sl_attn_kernel_for(enum sl_isa isa);
+const struct sl_attn_kernel *__real_sl_attn_kernel_for(enum sl_isa isa, sl_dtype type);
+const struct sl_attn_kernel *__wrap_sl_attn_kernel_for(enum sl_isa isa, sl_dtype type);
 const struct sl_gemm_kernels *__real_sl_gemm_kernels_for(enum sl_isa isa, sl_dtype type);
 const struct sl_gemm_kernels *__wrap_sl_gemm_kernels_for(enum sl_isa isa, sl_dtype type);
 const struct sl_vec_kernels *__real_sl_vec_kernels_for(enum sl_isa isa);
@@ -58,11 +58,11 @@ enum sl_isa __wrap_sl_isa_native(void)
     return SL_ISA_AMX;
 }
 
-const struct sl_attn_kernel *__wrap_sl_attn_kernel_for(enum sl_isa isa)
+const struct sl_attn_kernel *__wrap_sl_attn_kernel_for(enum sl_isa isa, sl_dtype type)
 {
-    const struct sl_attn_kernel *best = __real_sl_attn_kernel_for(lower(isa, native()));
+    const struct sl_attn_kernel *best = __real_sl_attn_kernel_for(lower(isa, native()), type);
     for (size_t i = 0; i < COUNT(attn); i++)
-        if (attn[i]->isa <= isa && attn[i]->isa > native())
+        if (attn[i]->isa <= isa && attn[i]->isa > native() && (!attn[i]->bf16 || type == SL_BF16))
             best = attn[i];
     return best;
 }

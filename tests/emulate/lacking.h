@@ -15,7 +15,7 @@
 typedef uint16_t __mmask16;
 typedef uint32_t __mmask32;
 
-enum { LANES16 = 16, LANES8 = 8 };
+enum { LANES8 = 8, LANES16 = 16, LANES32 = 32 };
 
 /* A vector's lanes and back. */
 static inline void floats_of(__m512 v, float x[LANES16])
@@ -84,13 +84,63 @@ static inline __m256i lacking_maskz_loadu_epi16(__mmask16 m, const void *p)
     return v;
 }
 
-static inline void lacking_mask_storeu_epi16(void *p, __mmask16 m, __m256i v)
+static inline __m512i lacking_maskz_loadu_epi16_512(__mmask32 m, const void *p)
 {
-    uint16_t x[LANES16];
+    uint16_t x[LANES32] = {0};
+    for (int i = 0; i < LANES32; i++)
+        if (m >> i & 1)
+            memcpy(&x[i], (const char *)p + 2 * i, 2);
+    __m512i v;
+    memcpy(&v, x, sizeof v);
+    return v;
+}
+
+static inline void lacking_mask_storeu_epi16_512(void *p, __mmask32 m, __m512i v)
+{
+    uint16_t x[LANES32];
     memcpy(x, &v, sizeof v);
-    for (int i = 0; i < LANES16; i++)
+    for (int i = 0; i < LANES32; i++)
         if (m >> i & 1)
             memcpy((char *)p + 2 * i, &x[i], 2);
+}
+
+static inline __m512i lacking_permutexvar_epi16(__m512i order, __m512i v)
+{
+    uint16_t at[LANES32], x[LANES32], y[LANES32];
+    memcpy(at, &order, sizeof order);
+    memcpy(x, &v, sizeof v);
+    for (int i = 0; i < LANES32; i++)
+        y[i] = x[at[i] % LANES32];
+    memcpy(&v, y, sizeof v);
+    return v;
+}
+
+/* To nearest, ties to even; denormals become zero of their sign, NaN stays NaN and becomes quiet.
+ */
+static inline uint16_t lacking_bf16(float x)
+{
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    const uint32_t exponent = bits >> 23 & 0xFF, fraction = bits & 0x7FFFFF;
+    if (exponent == 0)
+        return (uint16_t)(bits >> 16 & 0x8000);
+    if (exponent == 0xFF && fraction != 0)
+        return (uint16_t)(bits >> 16 | 0x40);
+    return (uint16_t)((bits + 0x7FFF + (bits >> 16 & 1)) >> 16);
+}
+
+/* b below, a above. */
+static inline __m512bh lacking_cvtne2ps_pbh(__m512 a, __m512 b)
+{
+    float x[LANES32];
+    uint16_t y[LANES32];
+    floats_of(b, x);
+    floats_of(a, x + LANES16);
+    for (int i = 0; i < LANES32; i++)
+        y[i] = lacking_bf16(x[i]);
+    __m512bh r;
+    memcpy(&r, y, sizeof r);
+    return r;
 }
 
 static inline __m512i lacking_cvtepu16_epi32(__m256i v)
@@ -146,7 +196,12 @@ static inline float lacking_reduce_max_ps(__m512 v)
 #define _mm512_maskz_loadu_ps lacking_maskz_loadu_ps
 #define _mm512_mask_storeu_ps lacking_mask_storeu_ps
 #define _mm256_maskz_loadu_epi16 lacking_maskz_loadu_epi16
-#define _mm256_mask_storeu_epi16 lacking_mask_storeu_epi16
+#define _mm512_maskz_loadu_epi16 lacking_maskz_loadu_epi16_512
+#define _mm512_mask_storeu_epi16 lacking_mask_storeu_epi16_512
+#undef _mm512_permutexvar_epi16
+#define _mm512_permutexvar_epi16 lacking_permutexvar_epi16
+#undef _mm512_cvtne2ps_pbh
+#define _mm512_cvtne2ps_pbh lacking_cvtne2ps_pbh
 #define _mm512_cvtepu16_epi32 lacking_cvtepu16_epi32
 #define _mm512_cvtepi32_epi16 lacking_cvtepi32_epi16
 #define _mm512_reduce_add_ps lacking_reduce_add_ps

@@ -2,6 +2,7 @@
  * Included ahead of a kernel file that is compiled for emulation: its table gets another name. A
  * line for each x86 symbol of kernels/kernel_list.h; a forgotten one does not link.
  */
+#define sl_attn_amx sl_attn_amx_emulated
 #define sl_attn_avx2 sl_attn_avx2_emulated
 #define sl_attn_avx512 sl_attn_avx512_emulated
 #define sl_gemm_kernels_amx sl_gemm_kernels_amx_emulated

@@ -37,6 +37,8 @@ struct attn_case {
     uint8_t *mask;
     struct tensor q, k, v, d_o, o, dq, dk, dv;
     struct ref ref;
+    struct ref narrow;     /* the same for kernels that multiply bf16; made when first needed */
+    struct sl_device *dev; /* that ran last, by case_run */
 };
 
 /* Sizes and numbers come from `a`; with_mask draws a mask that leaves image 0 whole and, if B > 1,
@@ -51,7 +53,8 @@ void case_clear(struct attn_case *c);
 /* Forward and backward. Fails the test on an error or a touched guard byte. */
 void case_run(struct attn_case *c, struct sl_device *dev);
 /* Largest |x - ref| / bound over o, dq, dk, dv; above 1 fails the test, naming the element. For
- * bf16 the bound has the output's rounding. */
+ * bf16 the bound has the output's rounding, and that of weights where the kernel multiplies bf16.
+ */
 double case_check(struct attn_case *c, const char *what);
 /* Order-independent digest of all outputs' bits. */
 uint64_t case_bits(const struct attn_case *c);

@@ -8,6 +8,8 @@
 #ifndef TESTS_KERNELS_REF_H
 #define TESTS_KERNELS_REF_H
 
+#include <stdbool.h>
+
 #include "softless.h"
 
 struct ref_value {
@@ -21,6 +23,10 @@ double ref_dh(sl_phi phi, double s);
 /* Dense operands of one call, [B, L, H, K] each, row-major. */
 struct ref {
     sl_attention a; /* sizes and numbers; its pointers and strides are not used */
+    /* The bound of kernels that multiply bf16: weights and score gradients are rounded to bf16, by
+     * 2^-8 of their value at most, before they are multiplied, and denormals are zero everywhere.
+     */
+    bool bf16_products;
     const uint8_t *mask;
     double *q, *k, *v, *d_o;
     struct ref_value *o, *dq, *dk, *dv; /* results */

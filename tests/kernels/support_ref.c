@@ -11,6 +11,7 @@
 static const double u = 0x1p-24;      /* unit roundoff of float */
 static const double tiny = 0x1p-126;  /* smaller results of exp may become 0 */
 static const double under = 0x1p-149; /* rounding of a subnormal sum or product */
+static const double narrow = 0x1p-8;  /* rounding to bf16 */
 static const double gelu_a = 0.79788456080286535588, gelu_b = 0.044715;
 
 static double sigmoid(double s)
@@ -147,6 +148,7 @@ void ref_close(struct ref *r)
     void *all[] = {r->q, r->k, r->v, r->d_o, r->o, r->dq, r->dk, r->dv};
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         free(all[i]);
+    *r = (struct ref){.a = r->a};
 }
 
 void ref_read(const sl_attention *a, const void *p, sl_strides s, size_t L, double *dense)
@@ -208,16 +210,39 @@ static void head_close(struct head *w)
     free(w->p);
 }
 
-/* x . y over the head size, with its bound. */
-static struct ref_value dot(const double *x, const double *y, size_t K)
+/* What an operand loses on its way into a product of bf16: nothing but a denormal. */
+static double lost(const struct ref *r, double x)
 {
-    struct ref_value r = {0, 0};
+    return r->bf16_products && fabs(x) < tiny ? fabs(x) : 0;
+}
+
+/* Error of a sum or product so small that its unit is fixed. */
+static double smallest(const struct ref *r)
+{
+    return r->bf16_products ? tiny : under;
+}
+
+/* A weight or score gradient as a product takes it. */
+static struct ref_value as_operand(const struct ref *r, struct ref_value w)
+{
+    if (r->bf16_products)
+        w.err += narrow * (fabs(w.x) + w.err) + tiny;
+    return w;
+}
+
+/* x . y over the head size, with its bound. */
+static struct ref_value dot(const struct ref *r, const double *x, const double *y)
+{
+    const size_t K = r->a.K;
+    struct ref_value sum = {0, 0};
+    double denormal = 0;
     for (size_t d = 0; d < K; d++) {
-        r.x += x[d] * y[d];
-        r.err += fabs(x[d] * y[d]);
+        sum.x += x[d] * y[d];
+        sum.err += fabs(x[d] * y[d]);
+        denormal += lost(r, x[d]) * fabs(y[d]) + fabs(x[d]) * lost(r, y[d]);
     }
-    r.err = r.err * ((double)K + 4) * u + (double)K * under;
-    return r;
+    sum.err = sum.err * ((double)K + 4) * u + (double)K * smallest(r) + denormal;
+    return sum;
 }
 
 static void softmax_weights(struct head *w)
@@ -243,7 +268,7 @@ static void row_weights(struct head *w, size_t i)
     const sl_attention *a = &w->r->a;
     const double *q = w->r->q + at(a, a->Lq, w->b, i, w->h);
     for (size_t j = 0; j < w->n; j++) {
-        const struct ref_value qk = dot(q, w->r->k + at(a, a->Lk, w->b, w->keys[j], w->h), a->K);
+        const struct ref_value qk = dot(w->r, q, w->r->k + at(a, a->Lk, w->b, w->keys[j], w->h));
         const double e = qk.err * w->scale + ((double)a->K + 4) * u * fabs(w->bias);
         w->s[j] = (struct ref_value){qk.x * w->scale + w->bias, e};
         if (a->phi != SL_PHI_SOFTMAX)
@@ -254,20 +279,23 @@ static void row_weights(struct head *w, size_t i)
 }
 
 /* out[d] += weight * x[d]; the bound collects the weight's error and `terms` u of each term. */
-static void add_row(struct ref_value *out, struct ref_value weight, const double *x, size_t K,
-                    double terms)
+static void add_row(const struct ref *r, struct ref_value *out, struct ref_value weight,
+                    const double *x, double terms)
 {
-    for (size_t d = 0; d < K; d++) {
-        out[d].x += weight.x * x[d];
-        out[d].err += (weight.err + (terms + 4) * u * fabs(weight.x)) * fabs(x[d]) + under;
+    const struct ref_value w = as_operand(r, weight);
+    for (size_t d = 0; d < r->a.K; d++) {
+        out[d].x += w.x * x[d];
+        out[d].err += (w.err + (terms + 4) * u * fabs(w.x)) * fabs(x[d]) +
+                      (fabs(w.x) + w.err) * lost(r, x[d]) + smallest(r);
     }
 }
 
-static void finish(struct ref_value *x, size_t n, double factor)
+/* One product, and with denormals as zero the result's conversion. */
+static void finish(const struct ref *r, struct ref_value *x, double factor)
 {
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < r->a.K; i++) {
         x[i].x *= factor;
-        x[i].err = x[i].err * fabs(factor) + under;
+        x[i].err = x[i].err * fabs(factor) + 2 * smallest(r);
     }
 }
 
@@ -287,8 +315,8 @@ void ref_forward(struct ref *r)
             struct ref_value *o = r->o + at(a, a->Lq, w.b, i, w.h);
             row_weights(&w, i);
             for (size_t j = 0; j < w.n; j++)
-                add_row(o, w.p[j], r->v + at(a, a->Lk, w.b, w.keys[j], w.h), a->K, (double)w.n);
-            finish(o, a->K, w.c);
+                add_row(r, o, w.p[j], r->v + at(a, a->Lk, w.b, w.keys[j], w.h), (double)w.n);
+            finish(r, o, w.c);
         }
         head_close(&w);
     }
@@ -333,20 +361,20 @@ void ref_backward(struct ref *r)
             const size_t row = at(a, a->Lq, w.b, i, w.h);
             row_weights(&w, i);
             for (size_t j = 0; j < w.n; j++)
-                g[j] = dot(r->d_o + row, r->v + at(a, a->Lk, w.b, w.keys[j], w.h), a->K);
+                g[j] = dot(r, r->d_o + row, r->v + at(a, a->Lk, w.b, w.keys[j], w.h));
             row_gradient(&w, g);
             for (size_t j = 0; j < w.n; j++) {
                 const size_t key = at(a, a->Lk, w.b, w.keys[j], w.h);
-                add_row(r->dv + key, w.p[j], r->d_o + row, a->K, lq);
-                add_row(r->dq + row, g[j], r->k + key, a->K, n + 1);
-                add_row(r->dk + key, g[j], r->q + row, a->K, lq + 1);
+                add_row(r, r->dv + key, w.p[j], r->d_o + row, lq);
+                add_row(r, r->dq + row, g[j], r->k + key, n + 1);
+                add_row(r, r->dk + key, g[j], r->q + row, lq + 1);
             }
-            finish(r->dq + row, a->K, w.c * w.scale);
+            finish(r, r->dq + row, w.c * w.scale);
         }
         for (size_t j = 0; j < w.n; j++) {
             const size_t key = at(a, a->Lk, w.b, w.keys[j], w.h);
-            finish(r->dv + key, a->K, w.c);
-            finish(r->dk + key, a->K, w.c * w.scale);
+            finish(r, r->dv + key, w.c);
+            finish(r, r->dk + key, w.c * w.scale);
         }
         head_close(&w);
     }

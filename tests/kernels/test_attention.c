@@ -26,19 +26,27 @@ static const size_t lengths[] = {1, 2, 15, 16, 17, 49, 50, 196, 197, 784, 785};
 enum { N_LENGTHS = sizeof lengths / sizeof lengths[0] };
 
 /* With q, k, v, d_o in {-1, 0, 1} and scale 1/4 every sum stays below 2^24 units of its last place
- * (785 x 64 x 16 x 16 units at most for relu2), so every ISA must give the same bits. */
+ * (785 x 64 x 16 x 16 units at most for relu2), so every ISA must give the same bits. In bf16 too:
+ * scores are at most 64 quarters and their gradients at most 64, which is seven bits. */
 static void exact_bits_on_every_isa(void **state)
 {
     (void)state;
-    static const sl_phi phis[] = {SL_PHI_RELU, SL_PHI_RELU2, SL_PHI_IDENTITY, SL_PHI_RELU6};
+    static const struct {
+        sl_phi phi;
+        sl_dtype dtype;
+    } exact[] = {{SL_PHI_RELU, SL_F32},  {SL_PHI_RELU2, SL_F32}, {SL_PHI_IDENTITY, SL_F32},
+                 {SL_PHI_RELU6, SL_F32}, {SL_PHI_RELU, SL_BF16}, {SL_PHI_IDENTITY, SL_BF16},
+                 {SL_PHI_RELU6, SL_BF16}};
+    enum { N_EXACT = sizeof exact / sizeof exact[0] };
     struct devices devs;
     devices_open(&devs, 1);
     size_t n = 0;
-    for (size_t p = 0; p < 4; p++)
+    for (size_t p = 0; p < N_EXACT; p++)
         for (size_t i = 0; i < N_LENGTHS; i++) {
-            sl_attention a = shape(phis[p], 1, lengths[i] > 200 ? 1 : 3, lengths[i], lengths[i],
-                                   i % 2 ? 64 : 32);
+            sl_attention a = shape(exact[p].phi, 1, lengths[i] > 200 ? 1 : 3, lengths[i],
+                                   lengths[i], i % 2 ? 64 : 32);
             a.scale = 0.25f;
+            a.dtype = exact[p].dtype;
             struct attn_case c;
             case_open(&c, &a, (enum layout)(n % LAYOUT_COUNT), FILL_SMALL, false, seed + n);
             case_reference(&c);
@@ -154,6 +162,35 @@ static void bounded_at_model_lengths(void **state)
     print_message("worst %.2f of the bound\n", worst);
 }
 
+/* bf16 at sizes that the samples of an emulated ISA leave out: more queries and keys than AMX's
+ * backward pass takes at once, the widest head, one of each without the other. */
+static void bf16_large_on_every_isa(void **state)
+{
+    (void)state;
+    static const struct {
+        sl_phi phi;
+        size_t Lq, Lk, K;
+    } sizes[] = {{SL_PHI_RELU, 530, 540, 8}, {SL_PHI_SOFTMAX, 530, 540, 8},
+                 {SL_PHI_GELU, 33, 47, 256}, {SL_PHI_SOFTMAX, 16, 49, 208},
+                 {SL_PHI_RELU2, 1, 700, 72}, {SL_PHI_SOFTPLUS, 300, 1, 16}};
+    struct devices devs;
+    devices_open(&devs, 1);
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        sl_attention a = shape(sizes[i].phi, 1, 1, sizes[i].Lq, sizes[i].Lk, sizes[i].K);
+        a.dtype = SL_BF16;
+        struct attn_case c;
+        case_open(&c, &a, LAYOUT_ODD, FILL_NORMAL, false, seed + i);
+        case_reference(&c);
+        for (size_t d = 0; d < devs.n; d++) {
+            case_clear(&c);
+            case_run(&c, devs.dev[d]);
+            case_check(&c, devs.dev[d]->isa);
+        }
+        case_close(&c);
+    }
+    devices_close(&devs);
+}
+
 /* L = sum o d_o as a function of one element, by central differences of the reference in double.
  * h = 1e-5: truncation (h^2 / 6 of the third derivative) ~ 1e-10, rounding 2^-52 |L| / h ~ 1e-10,
  * relative to gradients of order 1 and with kinks kept 10 h away: 1e-7 is asked. */
@@ -233,6 +270,7 @@ int main(void)
         cmocka_unit_test(exact_bits_on_every_isa),
         cmocka_unit_test(bounded_on_every_isa),
         cmocka_unit_test(bounded_at_model_lengths),
+        cmocka_unit_test(bf16_large_on_every_isa),
     };
     return cmocka_run_group_tests(tests, emulate_summary, NULL);
 }

@@ -32,9 +32,11 @@ static void masked_keys_are_never_read(void **state)
     (void)state;
     struct devices devs;
     devices_open(&devs, 1);
-    for (int phi = 0; phi < SL_PHI_COUNT; phi++)
+    for (int i = 0; i < 2 * SL_PHI_COUNT; i++)
         for (size_t d = 0; d < devs.n; d++) {
-            const sl_attention a = shape((sl_phi)phi, 3, 2, 19, 37, 24);
+            const int phi = i / 2;
+            sl_attention a = shape((sl_phi)phi, 3, 2, 19, 37, 24);
+            a.dtype = i % 2 ? SL_BF16 : SL_F32;
             struct attn_case c;
             case_open(&c, &a, LAYOUT_PACKED, FILL_NORMAL, true, seed + (uint64_t)phi);
             for (size_t j = 0; j < 2 * a.Lk * a.H * a.K; j++) {
@@ -67,9 +69,11 @@ static void nan_is_not_hidden(void **state)
     (void)state;
     struct devices devs;
     devices_open(&devs, 1);
-    for (int phi = 0; phi < SL_PHI_COUNT; phi++)
+    for (int i = 0; i < 2 * SL_PHI_COUNT; i++)
         for (size_t d = 0; d < devs.n; d++) {
-            const sl_attention a = shape((sl_phi)phi, 1, 2, 9, 21, 16);
+            const int phi = i / 2;
+            sl_attention a = shape((sl_phi)phi, 1, 2, 9, 21, 16);
+            a.dtype = i % 2 ? SL_BF16 : SL_F32;
             struct attn_case c;
             case_open(&c, &a, LAYOUT_TOKENS, FILL_NORMAL, false, seed);
             tensor_set(&c.k, a.dtype, element(&c.k, 0, 20, 1, 5), NAN);
@@ -100,9 +104,10 @@ static void bits_do_not_depend_on_threads(void **state)
                   {2, 1, 333, 40, true},
                   {1, 1, 1100, 8, false}};
     for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++)
-        for (int p = 0; p < 2; p++) {
-            const sl_attention a = shape(p ? SL_PHI_SOFTMAX : SL_PHI_GELU, shapes[i].B, shapes[i].H,
-                                         shapes[i].L, shapes[i].L, shapes[i].K);
+        for (int p = 0; p < 4; p++) {
+            sl_attention a = shape(p % 2 ? SL_PHI_SOFTMAX : SL_PHI_GELU, shapes[i].B, shapes[i].H,
+                                   shapes[i].L, shapes[i].L, shapes[i].K);
+            a.dtype = p / 2 ? SL_BF16 : SL_F32;
             struct attn_case c;
             case_open(&c, &a, LAYOUT_PACKED, FILL_NORMAL, shapes[i].mask, seed + i);
             uint64_t bits[4][4];

@@ -6,4 +6,4 @@
 #define TILE_ROWS 6
 #include "kernels/attn.inc"
 
-const struct sl_attn_kernel sl_attn_c = {"sl_attn_c", SL_ISA_C, ATTN_FUNCTIONS};
+const struct sl_attn_kernel sl_attn_c = {"sl_attn_c", SL_ISA_C, false, ATTN_FUNCTIONS};

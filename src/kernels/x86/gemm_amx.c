@@ -9,37 +9,11 @@
 #include <string.h>
 
 #include "kernels/gemm_kernels.h"
+#include "kernels/x86/amx.h"
 
-enum {
-    MR = 32,
-    NR = 32,
-    HALF = 16,  /* lanes of a block */
-    DEPTH = 32, /* k of a block */
-    BLOCK = HALF * DEPTH
-};
+enum { MR = 32, NR = 32, HALF = AMX_LANES, DEPTH = AMX_DEPTH, BLOCK = AMX_BLOCK };
 
 extern const struct sl_gemm_kernels sl_gemm_kernels_amx;
-
-struct tile_config {
-    uint8_t palette, start_row, reserved[14];
-    uint16_t bytes_per_row[16];
-    uint8_t rows[16];
-};
-
-/* Eight full tiles: 0-3 sums, 4-5 A, 6-7 B. */
-static void enter(void)
-{
-    static const struct tile_config config = {.palette = 1,
-                                              .bytes_per_row = {64, 64, 64, 64, 64, 64, 64, 64},
-                                              .rows = {16, 16, 16, 16, 16, 16, 16, 16}};
-    __asm__ volatile("" ::: "memory");
-    _tile_loadconfig(&config);
-}
-
-static void leave(void)
-{
-    _tile_release();
-}
 
 /* out = start + A B for all 32 x 32; bias, addend and ahead are not used. */
 static void tile(const struct sl_gemm_tile *t)
@@ -135,32 +109,6 @@ static void load_pairs(const struct sl_gemm_pack *p, size_t i0, size_t k0, __m51
     }
 }
 
-/* 16 x 16 dwords: lanes <-> pairs. */
-static void transpose(__m512i v[HALF])
-{
-    __m512i t[HALF];
-    for (int i = 0; i < HALF; i += 4) { /* 4 x 4 inside the 128-bit lanes */
-        const __m512i a = _mm512_unpacklo_epi32(v[i], v[i + 1]);
-        const __m512i b = _mm512_unpackhi_epi32(v[i], v[i + 1]);
-        const __m512i c = _mm512_unpacklo_epi32(v[i + 2], v[i + 3]);
-        const __m512i d = _mm512_unpackhi_epi32(v[i + 2], v[i + 3]);
-        t[i] = _mm512_unpacklo_epi64(a, c);
-        t[i + 1] = _mm512_unpackhi_epi64(a, c);
-        t[i + 2] = _mm512_unpacklo_epi64(b, d);
-        t[i + 3] = _mm512_unpackhi_epi64(b, d);
-    }
-    for (int i = 0; i < 4; i++) { /* then the 128-bit lanes among four vectors */
-        const __m512i a = _mm512_shuffle_i32x4(t[i], t[i + 4], 0x88);
-        const __m512i b = _mm512_shuffle_i32x4(t[i], t[i + 4], 0xDD);
-        const __m512i c = _mm512_shuffle_i32x4(t[i + 8], t[i + 12], 0x88);
-        const __m512i d = _mm512_shuffle_i32x4(t[i + 8], t[i + 12], 0xDD);
-        v[i] = _mm512_shuffle_i32x4(a, c, 0x88);
-        v[i + 4] = _mm512_shuffle_i32x4(b, d, 0x88);
-        v[i + 8] = _mm512_shuffle_i32x4(a, c, 0xDD);
-        v[i + 12] = _mm512_shuffle_i32x4(b, d, 0xDD);
-    }
-}
-
 /* sum[i] += both k of every pair of lane i. */
 static void add_pairs(const __m512i v[HALF], float *sum)
 {
@@ -190,11 +138,11 @@ static inline __attribute__((always_inline)) void pack(const struct sl_gemm_pack
             if (p->sum && !p->crossed)
                 add_pairs(v, p->sum + i);
             if (p->crossed == pairs)
-                transpose(v);
+                amx_transpose(v);
             if (p->sum && p->crossed) {
                 __m512i copy[HALF];
                 memcpy(copy, v, sizeof copy);
-                transpose(copy);
+                amx_transpose(copy);
                 add_pairs(copy, p->sum + i);
             }
             for (int q = 0; q < HALF; q++)
@@ -236,8 +184,8 @@ const struct sl_gemm_kernels sl_gemm_kernels_amx = {
     .long_rows = 384,
     .long_columns = 384,
     .long_kc = 512,
-    .enter = enter,
-    .leave = leave,
+    .enter = amx_enter,
+    .leave = amx_leave,
     .tile = tile,
     .pack_a = pack_a,
     .pack_b = pack_b,

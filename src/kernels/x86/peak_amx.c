@@ -1,22 +1,12 @@
 /*
  * tdpbf16ps on four independent accumulators of 16 x 16: 32 products per element.
  */
-#include <immintrin.h>
-
 #include "kernels/bf16_peak.h"
-
-struct tile_config {
-    uint8_t palette, start_row, reserved[14];
-    uint16_t bytes_per_row[16];
-    uint8_t rows[16];
-};
+#include "kernels/x86/amx.h"
 
 double sl_bf16_peak_amx(size_t rounds)
 {
-    static const struct tile_config config = {
-        .palette = 1, .bytes_per_row = {64, 64, 64, 64, 64, 64}, .rows = {16, 16, 16, 16, 16, 16}};
-    __asm__ volatile("" ::: "memory");
-    _tile_loadconfig(&config);
+    amx_enter();
     _tile_zero(0);
     _tile_zero(1);
     _tile_zero(2);
@@ -29,6 +19,6 @@ double sl_bf16_peak_amx(size_t rounds)
         _tile_dpbf16ps(2, 4, 5);
         _tile_dpbf16ps(3, 4, 5);
     }
-    _tile_release();
+    amx_leave();
     return 2.0 * 16 * 16 * 32 * 4 * (double)rounds;
 }

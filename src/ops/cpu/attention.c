@@ -291,8 +291,9 @@ sl_status sl_cpu_attn_fwd(struct sl_device *dev, const struct sl_attn_args *args
 {
     SL_TRY(sl_attention_check(args, false, dev->planning));
     const sl_attention *a = &args->a;
-    struct job job = {
-        .args = args, .kernel = sl_attn_kernel_for(sl_cpu_of(dev)->isa), .shape = shape_of(args)};
+    struct job job = {.args = args,
+                      .kernel = sl_attn_kernel_for(sl_cpu_of(dev)->isa, args->a.dtype),
+                      .shape = shape_of(args)};
     const size_t heads = a->B * a->H, images = images_bytes(a);
     job.pack_bytes = up64(job.kernel->pack_bytes(&job.shape));
     job.work_bytes = job.kernel->forward_bytes(&job.shape);
@@ -338,8 +339,9 @@ sl_status sl_cpu_attn_bwd(struct sl_device *dev, const struct sl_attn_args *args
 {
     SL_TRY(sl_attention_check(args, true, dev->planning));
     const sl_attention *a = &args->a;
-    struct job job = {
-        .args = args, .kernel = sl_attn_kernel_for(sl_cpu_of(dev)->isa), .shape = shape_of(args)};
+    struct job job = {.args = args,
+                      .kernel = sl_attn_kernel_for(sl_cpu_of(dev)->isa, args->a.dtype),
+                      .shape = shape_of(args)};
     const size_t heads = a->B * a->H, images = images_bytes(a);
     job.pack_bytes = up64(job.kernel->backward_pack_bytes(&job.shape));
     job.sums_bytes = up64(job.kernel->sums_bytes(&job.shape));
