@@ -37,6 +37,9 @@ struct sl_manifest {
 sl_status sl_manifest_write(const char *dir, const struct sl_manifest *manifest);
 /* SL_ERR_DATA if damaged, SL_ERR_UNSUPPORTED if a newer program wrote it. Free the info. */
 sl_status sl_manifest_read(const char *dir, struct sl_manifest *manifest);
+/* The same from memory; `what` names the text in errors. */
+sl_status sl_manifest_parse(const char *bytes, size_t n, const char *what,
+                            struct sl_manifest *manifest);
 
 /* ---- checkpoint_list.c ---- */
 enum { SL_STEP_NAME_SIZE = 32 };

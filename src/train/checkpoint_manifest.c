@@ -192,13 +192,27 @@ static sl_status read_members(const json_t *root, const char *path, struct sl_ma
     return m->info.config ? SL_OK : SL_ERR_MEMORY;
 }
 
+sl_status sl_manifest_parse(const char *bytes, size_t n, const char *what,
+                            struct sl_manifest *manifest)
+{
+    struct sl_manifest m = {0};
+    json_t *root = NULL;
+    SL_TRY(check_self(bytes, n, what));
+    SL_TRY(sl_json_parse(bytes, n, what, STRUCTURE, &root));
+    const sl_status st = read_members(root, what, &m);
+    json_decref(root);
+    if (st == SL_OK)
+        *manifest = m;
+    else
+        sl_checkpoint_info_free(&m.info);
+    return st;
+}
+
 sl_status sl_manifest_read(const char *dir, struct sl_manifest *manifest)
 {
     sl_status st;
-    struct sl_manifest m = {0};
     char *bytes = NULL;
     size_t n = 0;
-    json_t *root = NULL;
     char *path = sl_path_join(dir, MANIFEST);
     SL_TRY_FREE(path ? SL_OK : SL_ERR_MEMORY);
     if (!sl_is_file(path)) {
@@ -206,12 +220,8 @@ sl_status sl_manifest_read(const char *dir, struct sl_manifest *manifest)
         goto fail;
     }
     SL_TRY_FREE(sl_read_file(path, SIZE_MAX_BYTES, &bytes, &n));
-    SL_TRY_FREE(check_self(bytes, n, path));
-    SL_TRY_FREE(sl_json_parse(bytes, n, path, STRUCTURE, &root));
-    SL_TRY_FREE(read_members(root, path, &m));
-    *manifest = m;
+    st = sl_manifest_parse(bytes, n, path, manifest);
 fail:
-    json_decref(root);
     sl_free(bytes);
     sl_free(path);
     return st;
