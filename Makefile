@@ -31,4 +31,4 @@ install: all
 	cmake --install $(BUILD)
 
 clean:
-	rm -rf $(BUILD) $(BUILD)-test $(BUILD)-sanitize
+	rm -rf $(BUILD) $(BUILD)-test $(BUILD)-sanitize $(BUILD)-thread
