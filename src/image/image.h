@@ -34,10 +34,16 @@ sl_status sl_image_decode(const void *bytes, size_t n, const char *what, struct 
 /* Encodes for tests and figures. Exclusive creation is not asked for: replaces atomically. */
 sl_status sl_image_write_png(const char *path, const struct sl_image *img);
 
-enum sl_filter { SL_FILTER_BILINEAR, SL_FILTER_BICUBIC }; /* antialiased, bit-equal to Pillow's */
+enum sl_filter {
+    SL_FILTER_BILINEAR, /* the first two: antialiased, bit-equal to Pillow's */
+    SL_FILTER_BICUBIC,
+    SL_FILTER_TF_BILINEAR, /* the others: TensorFlow's, truncated; this one not antialiased */
+    SL_FILTER_TF_AREA
+};
 /* The box (y0, x0, bh, bw) of src, in pixels, resized to h x w. As in Pillow, pixels outside the
  * box but inside src weigh in at its border. dst is another image than src; its buffer also holds
- * the tables and the rows between the two passes, so that a reused dst costs no allocation. */
+ * the tables and the rows between the two passes, so that a reused dst costs no allocation. Only
+ * Pillow's filters take a box. */
 sl_status sl_image_resize(const struct sl_image *src, double y0, double x0, double bh, double bw,
                           size_t h, size_t w, enum sl_filter filter, struct sl_image *dst);
 

@@ -25,6 +25,8 @@ struct sl_pipeline {
 static const char *const filter_names[] = {
     [SL_FILTER_BILINEAR] = "bilinear",
     [SL_FILTER_BICUBIC] = "bicubic",
+    [SL_FILTER_TF_BILINEAR] = "tf_bilinear",
+    [SL_FILTER_TF_AREA] = "tf_area",
 };
 enum { N_FILTERS = sizeof filter_names / sizeof *filter_names };
 
@@ -116,6 +118,14 @@ static bool takes_filter(const struct sl_op *op)
     return false;
 }
 
+static enum sl_filter default_filter(const struct sl_op *op)
+{
+    for (const struct sl_op_param *p = op->params; p->name; p++)
+        if (p->kind == SL_PARAM_FILTER)
+            return (enum sl_filter)p->value;
+    return SL_FILTER_BILINEAR;
+}
+
 static sl_status parse_filter(const char *op, const char *text, enum sl_filter *filter)
 {
     for (int i = 0; i < N_FILTERS; i++)
@@ -153,7 +163,11 @@ sl_status sl_pipeline_help(char **text)
     sl_text_addf(&t, "size: pixels, or HEIGHTxWIDTH; filter:");
     for (int i = 0; i < N_FILTERS; i++)
         sl_text_addf(&t, "%s %s", i ? "," : "", filter_names[i]);
-    sl_text_addf(&t, " (default %s, antialiased)\n", filter_names[0]);
+    sl_text_addf(
+        &t,
+        " (default %s, but %s in inception_crop); bilinear and bicubic are antialiased, as "
+        "Pillow's; tf_bilinear (not antialiased) and tf_area are TensorFlow's\n",
+        filter_names[0], filter_names[SL_FILTER_TF_BILINEAR]);
     return sl_text_take(&t, text);
 }
 
@@ -171,6 +185,19 @@ static sl_status usage_error(const struct sl_op *op, const char *problem)
 
 /* ---- compiling ---- */
 
+/* big_vision's ops that are something else here. */
+static const struct {
+    const char *name, *advice;
+} foreign_ops[] = {
+    {"decode", "images are decoded before the pipeline begins; leave it out"},
+    {"decode_jpeg_and_inception_crop",
+     "images are decoded before the pipeline begins; write inception_crop"},
+    {"value_range", "the range of values is data.value_min and data.value_max"},
+    {"onehot", "labels need no op; leave it out"},
+    {"keep", "there is nothing but the image; leave it out"},
+    {"drop", "there is nothing but the image; leave it out"},
+};
+
 static sl_status find_op(const char *name, const struct sl_op **op)
 {
     const char *names[SL_N_OPS];
@@ -181,6 +208,9 @@ static sl_status find_op(const char *name, const struct sl_op **op)
             return SL_OK;
         }
     }
+    for (size_t i = 0; i < sizeof foreign_ops / sizeof *foreign_ops; i++)
+        if (strcmp(name, foreign_ops[i].name) == 0)
+            SL_FAIL(SL_ERR_CONFIG, "%s is no op here: %s", name, foreign_ops[i].advice);
     const char *near = sl_nearest(name, names, SL_N_OPS);
     char shown[SL_ESCAPED_SIZE];
     sl_escape(name, strlen(name), shown);
@@ -239,6 +269,7 @@ static sl_status compile_defaults(const struct sl_op *op, const struct sl_op_par
 static sl_status compile_arguments(const struct sl_op *op, const char *at, struct sl_op_args *args)
 {
     struct reading reading = {.next = op->params};
+    args->filter = default_filter(op);
     const bool open = *at == '(';
     bool more = open;
     while (more) {

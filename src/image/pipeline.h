@@ -21,7 +21,7 @@ struct sl_op_param {
     enum sl_op_param_kind kind;
     bool optional;
     double min, max; /* of a number */
-    double value;    /* default of an optional number */
+    double value;    /* default of an optional one */
 };
 
 /* Arguments after compilation; unused ones are 0. */
@@ -55,7 +55,7 @@ struct sl_op {
     bool layers; /* runs args.pixels times, each time on its own result */
 };
 
-enum { SL_N_OPS = 7 };
+enum { SL_N_OPS = 8 };
 extern const struct sl_op sl_ops[SL_N_OPS];
 
 #endif

@@ -7,13 +7,15 @@
 #include <math.h>
 #include <string.h>
 
+#include "image/crop.h"
 #include "image/randaug.h"
 #include "image/resize.h"
 
 static sl_status resize_whole(const struct sl_image *in, size_t h, size_t w, enum sl_filter filter,
                               struct sl_image *out)
 {
-    return sl_image_resize(in, 0, 0, (double)in->h, (double)in->w, h, w, filter, out);
+    const struct sl_view view = sl_image_view(in, 0, 0, in->h, in->w);
+    return sl_view_resize_whole(&view, h, w, filter, out);
 }
 
 static sl_status run_resize(const struct sl_op_args *args, const struct sl_image *in, sl_rng *rng,
@@ -27,10 +29,10 @@ static sl_status run_resize_small(const struct sl_op_args *args, const struct sl
                                   sl_rng *rng, struct sl_image *out)
 {
     (void)rng;
-    const double shorter = (double)(in->h < in->w ? in->h : in->w);
-    const double factor = (double)args->pixels / shorter;
-    const size_t h = (size_t)rint((double)in->h * factor);
-    const size_t w = (size_t)rint((double)in->w * factor);
+    /* float and half to even, as in TensorFlow */
+    const float factor = (float)args->pixels / (float)(in->h < in->w ? in->h : in->w);
+    const size_t h = (size_t)rintf((float)in->h * factor);
+    const size_t w = (size_t)rintf((float)in->w * factor);
     return resize_whole(in, h, w, args->filter, out);
 }
 
@@ -55,65 +57,29 @@ static sl_status run_central_crop(const struct sl_op_args *args, const struct sl
     return copy_crop(in, (in->h - args->h) / 2, (in->w - args->w) / 2, args->h, args->w, out);
 }
 
-/* ---- random_resized_crop ---- */
+/* ---- random crops: a crop is resized by itself, pixels outside it have no say ---- */
 
-struct rectangle {
-    size_t y, x, h, w;
-};
-
-enum { CROP_TRIES = 10 };
-#define MIN_ASPECT (3.0 / 4.0)
-#define MAX_ASPECT (4.0 / 3.0)
-
-static double uniform_between(sl_rng *rng, double low, double high)
+static sl_status resize_crop(const struct sl_op_args *args, const struct sl_image *in,
+                             const struct sl_rectangle *r, struct sl_image *out)
 {
-    return low + (high - low) * sl_rng_uniform(rng);
+    const struct sl_view view = sl_image_view(in, r->y, r->x, r->h, r->w);
+    return sl_view_resize_whole(&view, args->h, args->w, args->filter, out);
 }
 
-/* One try: area uniform, aspect w/h log-uniform, then the place; false if it does not fit. */
-static bool draw_crop(const struct sl_image *in, sl_rng *rng, double min_area, double max_area,
-                      struct rectangle *r)
+static sl_status run_inception_crop(const struct sl_op_args *args, const struct sl_image *in,
+                                    sl_rng *rng, struct sl_image *out)
 {
-    const double whole = (double)in->h * (double)in->w;
-    const double area = whole * uniform_between(rng, min_area, max_area);
-    const double aspect = exp(uniform_between(rng, log(MIN_ASPECT), log(MAX_ASPECT)));
-    const double w = rint(sqrt(area * aspect)), h = rint(sqrt(area / aspect));
-    if (w < 1 || h < 1 || w > (double)in->w || h > (double)in->h)
-        return false;
-    r->h = (size_t)h;
-    r->w = (size_t)w;
-    r->y = (size_t)sl_rng_below(rng, in->h - r->h + 1);
-    r->x = (size_t)sl_rng_below(rng, in->w - r->w + 1);
-    return true;
+    const struct sl_rectangle r =
+        sl_crop_inception(in->h, in->w, args->real[0], args->real[1], rng);
+    return resize_crop(args, in, &r, out);
 }
 
-/* The largest central rectangle whose aspect is allowed. */
-static struct rectangle central_rectangle(const struct sl_image *in)
-{
-    const double h = (double)in->h, w = (double)in->w, aspect = w / h;
-    struct rectangle r = {.h = in->h, .w = in->w};
-    if (aspect < MIN_ASPECT)
-        r.h = (size_t)rint(w / MIN_ASPECT);
-    else if (aspect > MAX_ASPECT)
-        r.w = (size_t)rint(h * MAX_ASPECT);
-    r.y = (in->h - r.h) / 2;
-    r.x = (in->w - r.w) / 2;
-    return r;
-}
-
-/* torchvision's RandomResizedCrop: the crop is resized by itself, pixels outside it have no say. */
 static sl_status run_random_resized_crop(const struct sl_op_args *args, const struct sl_image *in,
                                          sl_rng *rng, struct sl_image *out)
 {
-    struct rectangle r = {0};
-    bool found = false;
-    for (int i = 0; i < CROP_TRIES && !found; i++)
-        found = draw_crop(in, rng, args->real[0], args->real[1], &r);
-    if (!found)
-        r = central_rectangle(in);
-    const struct sl_view view = sl_image_view(in, r.y, r.x, r.h, r.w);
-    const struct sl_box whole = {0, 0, (double)r.h, (double)r.w};
-    return sl_view_resize(&view, &whole, args->h, args->w, args->filter, out);
+    const struct sl_rectangle r =
+        sl_crop_torchvision(in->h, in->w, args->real[0], args->real[1], rng);
+    return resize_crop(args, in, &r, out);
 }
 
 static sl_status check_areas(const struct sl_op_args *args)
@@ -208,6 +174,30 @@ const struct sl_op sl_ops[SL_N_OPS] = {
      run_central_crop,
      "cuts out the middle; the image must not be smaller",
      .random = false},
+    {"inception_crop",
+     {SIZE_PARAM,
+      {.name = "min_area",
+       .kind = SL_PARAM_REAL,
+       .optional = true,
+       .min = 1e-6,
+       .max = 1,
+       .value = 0.05},
+      {.name = "max_area",
+       .kind = SL_PARAM_REAL,
+       .optional = true,
+       .min = 1e-6,
+       .max = 1,
+       .value = 1},
+      {.name = "filter",
+       .kind = SL_PARAM_FILTER,
+       .optional = true,
+       .value = SL_FILTER_TF_BILINEAR}},
+     SL_OP_SIZE_SET,
+     check_areas,
+     run_inception_crop,
+     "resizes a random part, drawn as TensorFlow does: width over height between 0.75 and 1.33, "
+     "small parts more often than random_resized_crop",
+     .random = true},
     {"random_resized_crop",
      {SIZE_PARAM,
       {.name = "min_area",
@@ -226,7 +216,8 @@ const struct sl_op sl_ops[SL_N_OPS] = {
      SL_OP_SIZE_SET,
      check_areas,
      run_random_resized_crop,
-     "resizes a random part: its share of the area between min_area and max_area, width over "
+     "resizes a random part, drawn as torchvision does: its share of the area between min_area and "
+     "max_area, width over "
      "height between 3/4 and 4/3",
      .random = true},
     {"pad_crop",

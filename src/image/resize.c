@@ -241,6 +241,8 @@ static sl_status check_box(const struct sl_view *src, const struct sl_box *box)
 sl_status sl_view_resize(const struct sl_view *src, const struct sl_box *box, size_t h, size_t w,
                          enum sl_filter filter, struct sl_image *dst)
 {
+    if (filter > SL_FILTER_BICUBIC)
+        SL_FAIL(SL_ERR_ARGUMENT, "resize: TensorFlow's filters resize whole images only");
     SL_TRY(check_box(src, box));
     SL_TRY(sl_image_check_size("resize", h, w));
     const struct filter *f = &filters[filter];

@@ -21,5 +21,8 @@ struct sl_box {
 
 sl_status sl_view_resize(const struct sl_view *src, const struct sl_box *box, size_t h, size_t w,
                          enum sl_filter filter, struct sl_image *dst);
+/* The whole view, by any filter. */
+sl_status sl_view_resize_whole(const struct sl_view *src, size_t h, size_t w, enum sl_filter filter,
+                               struct sl_image *dst);
 
 #endif

@@ -1,22 +1,26 @@
 #!/usr/bin/env python3
 """Makes the golden files of tests/golden/augment/: two small photographs, and the CRC-32 of what
-RandAugment's operations make of them. Needs NumPy, Pillow, and the photographs china.jpg and
+RandAugment's operations and TensorFlow's resizes make of them. Needs NumPy, Pillow, PyTorch, and the photographs china.jpg and
 flower.jpg of scikit-learn (sklearn/datasets/images; CC BY 2.0, by danielbuechele and vultilion of
 flickr.com). Run: python3 make_augment.py PHOTO_FOLDER [OUTPUT_FOLDER].
 
   china.png flower.png  the photographs, cropped and reduced
   randaug.txt           lines: photograph, operation, magnitude, none|big_vision, sign, CRC-32 of u8 [h, w, 3]
+  resize_tf.txt         lines: photograph, crop y x h w, output h w, filter, CRC-32
 
 Equalize, Invert, Posterize, Solarize and all blends are Pillow's own; the rest is NumPy in float32
 in TensorFlow's order of operations, and compared here with Pillow (AutoContrast, geometry) or with
-float64 (grey values).
+float64 (grey values). The resizes are NumPy in float32 in the order of TensorFlow's kernels
+(resize_bilinear_op.cc, resize_area_op.cc), compared here with PyTorch and with exact areas.
 """
 import math
 import pathlib
+import random
 import sys
 import zlib
 
 import numpy as np
+import torch
 from PIL import Image, ImageOps
 
 PHOTOS = pathlib.Path(sys.argv[1])
@@ -138,6 +142,66 @@ OPS = {
 }
 
 
+def tf_bilinear(a, oh, ow):
+    def axis(n, out):
+        at = (np.arange(out, dtype=F) + F(0.5)) * F(F(n) / F(out)) - F(0.5)
+        low = np.floor(at)
+        return (np.maximum(low, 0).astype(int), np.minimum(np.ceil(at), n - 1).astype(int), at - low)
+    y0, y1, fy = axis(a.shape[0], oh)
+    x0, x1, fx = axis(a.shape[1], ow)
+    b, fx, fy = a.astype(F), fx[None, :, None], fy[:, None, None]
+    top = b[y0][:, x0] + (b[y0][:, x1] - b[y0][:, x0]) * fx
+    bottom = b[y1][:, x0] + (b[y1][:, x1] - b[y1][:, x0]) * fx
+    out = np.clip(top + (bottom - top) * fy, 0, 255).astype(np.uint8)
+    planes = torch.tensor(a).permute(2, 0, 1)[None].double()
+    other = torch.nn.functional.interpolate(planes, (oh, ow), mode="bilinear", antialias=False)
+    assert np.abs(other[0].permute(1, 2, 0).floor().numpy() - out).max() <= 1
+    return out
+
+
+def tf_area(a, oh, ow):
+    def axis(n, out):
+        scale = F(F(n) / F(out))
+        parts = []
+        for i in range(out):
+            begin, end = F(i) * scale, F(i + 1) * scale
+            part = []
+            for v in range(math.floor(begin), math.ceil(end)):
+                full = F(v + 1) > end
+                if F(v) < begin:
+                    weight = scale if full else F(v + 1) - begin
+                else:
+                    weight = end - F(v) if full else F(1)
+                part.append((min(v, n - 1), F(weight)))
+            parts.append(part)
+        return scale, parts
+    (sy, rows), (sx, columns) = axis(a.shape[0], oh), axis(a.shape[1], ow)
+    b = a.astype(F)
+    out = np.empty((oh, ow, 3), np.uint8)
+    exact = np.zeros((oh, ow, 3))
+    unit = F(1.0 / float(F(sy * sx)))
+    for i, row in enumerate(rows):
+        for j, column in enumerate(columns):
+            total = np.zeros(3, F)
+            for y, wy in row:
+                part = b[y, column[0][0]] * column[0][1]
+                for x, wx in column[1:]:
+                    part = part + (b[y, x] * wx)
+                total = total + part * wy
+            out[i, j] = np.clip(total * unit, 0, 255).astype(np.uint8)
+            y = np.clip(np.minimum(np.arange(a.shape[0]) + 1, (i + 1) * a.shape[0] / oh)
+                        - np.maximum(np.arange(a.shape[0]), i * a.shape[0] / oh), 0, None)
+            x = np.clip(np.minimum(np.arange(a.shape[1]) + 1, (j + 1) * a.shape[1] / ow)
+                        - np.maximum(np.arange(a.shape[1]), j * a.shape[1] / ow), 0, None)
+            exact[i, j] = np.einsum("y,x,yxc->c", y / y.sum(), x / x.sum(), a.astype(float))
+    assert np.abs(out - np.floor(exact + 1e-6)).max() <= 1
+    return out
+
+
+RESIZES = [(40, 61, 32, 32), (40, 61, 20, 13), (17, 23, 32, 32), (31, 29, 7, 11), (5, 3, 16, 16),
+           (1, 1, 4, 4), (40, 60, 20, 30), (39, 59, 40, 60), (40, 40, 1, 1), (2, 61, 9, 5)]
+
+
 def photographs():
     """An even and an odd size, so that the centre lies between pixels and on one."""
     for name, box, size in (("china", (0, 27, 640, 427), (64, 40)),
@@ -150,7 +214,8 @@ def photographs():
 
 def main():
     OUT.mkdir(exist_ok=True)
-    lines = []
+    lines, resizes = [], []
+    place = random.Random(5)
     for photo, a in photographs():
         for op, (argument, function, signed) in OPS.items():
             for magnitude in MAGNITUDES:
@@ -162,8 +227,15 @@ def main():
                         mode = "big_vision" if compat else "none"
                         lines.append(f"{photo} {op} {magnitude} {mode} {sign} "
                                      f"{zlib.crc32(np.ascontiguousarray(b)):08x}\n")
+        for h, w, oh, ow in RESIZES:
+            y, x = place.randint(0, a.shape[0] - h), place.randint(0, a.shape[1] - w)
+            for resize in (tf_bilinear, tf_area):
+                b = resize(a[y:y + h, x:x + w], oh, ow)
+                resizes.append(f"{photo} {y} {x} {h} {w} {oh} {ow} {resize.__name__} "
+                               f"{zlib.crc32(np.ascontiguousarray(b)):08x}\n")
+    (OUT / "resize_tf.txt").write_text("".join(resizes))
     (OUT / "randaug.txt").write_text("".join(lines))
-    print(len(lines), "cases of RandAugment")
+    print(len(lines), "cases of RandAugment,", len(resizes), "resizes")
 
 
 main()

@@ -42,6 +42,10 @@ static void test_good_strings(void **state)
         "randaug(2, 10)",
         "randaug(16,0.5)",
         "randaug(1,0)",
+        "inception_crop(28)",
+        "inception_crop(28, 0.1, tf_area)",
+        "resize(28, tf_bilinear)",
+        "resize_small(28, tf_area)",
     };
     enum { N = sizeof good / sizeof *good };
     for (size_t i = 0; i < N; i++) {
@@ -108,6 +112,9 @@ static void test_bad_strings(void **state)
         {"randaug(0,10)", "layers = 0 is outside 1 .. 16"},
         {"randaug(2,31)", "magnitude = 31 is outside 0 .. 30"},
         {"randaug(1.5,3)", "'1.5' is not a value for layers (a whole number)"},
+        {"value_range(-1, 1)", "value_range is no op here: the range of values is data.value_min"},
+        {"decode_jpeg_and_inception_crop(28)", "write inception_crop"},
+        {"inception_crop(28,0.5,0.4)", "min_area 0.5 is larger than max_area 0.4"},
         {"random_resized_crop(28,0)", "min_area = 0 is outside 1e-06 .. 1"},
         {"random_resized_crop(28,0.1,1.01)", "max_area = 1.01 is outside"},
         {"random_resized_crop(28,0.5,0.4)", "min_area 0.5 is larger than max_area 0.4"},
@@ -144,7 +151,8 @@ static void test_help_names_every_op(void **state)
         assert_non_null(strstr(text, sl_ops[i].name));
         assert_non_null(strstr(text, sl_ops[i].help));
     }
-    assert_non_null(strstr(text, "bilinear, bicubic (default bilinear"));
+    assert_non_null(
+        strstr(text, "tf_bilinear, tf_area (default bilinear, but tf_bilinear in inception_crop)"));
     sl_free(text);
 }
 
