@@ -35,8 +35,11 @@ const struct cli_verb cli_verbs[] = {
      "  softless import vit_b_16.safetensors --heads 12 --pixels imagenet --out b16.safetensors\n"
      "  softless train my.yaml --init s16.safetensors --reset-head --set model.h=relu\n",
      cli_import},
-    {"config", "show RECIPE | keys", "a recipe resolved, or every key with its meaning",
+    {"config", "show RECIPE | check RECIPE... | keys",
+     "a recipe resolved, recipes checked with their cost, or every key with its meaning",
      "  softless config show fashion-mnist\n"
+     "  softless config check paper/vit_i1k --set model.variant=B/16 --gflops 20000\n"
+     "  softless config check recipes/paper/*.yaml --measure\n"
      "  softless config show my.yaml --set model.alpha=0.5 --origin\n"
      "  softless config keys\n",
      cli_config},

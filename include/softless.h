@@ -211,6 +211,22 @@ SL_API sl_status sl_recipe_get(const sl_recipe *recipe, const char *key, char **
 SL_API sl_status sl_recipe_keys_text(char **text);
 SL_API void sl_text_free(char **text);
 
+/* What a training by a recipe costs. */
+typedef struct sl_forecast {
+    size_t width, depth, tokens, parameters, train_images;
+    uint64_t steps;
+    double images;        /* seen in all */
+    double flops_forward; /* of one image, 2 per multiply-add */
+    double flops_train;   /* in all: three times forward */
+    size_t pass_images;   /* images of a micro-batch, whose activations are in memory */
+    size_t memory_bytes;  /* of model, optimizer and activations; data comes on top */
+} sl_forecast;
+
+/* Checks a recipe as far as that goes without its data: keys, sizes, pipelines, durations. The
+ * number of images is data.train_images, or that of the training set if the recipe leaves it open.
+ */
+SL_API sl_status sl_recipe_check(sl_context *ctx, const sl_recipe *recipe, sl_forecast *forecast);
+
 /* ---- models -------------------------------------------------------------------------------- */
 
 typedef struct sl_model sl_model;

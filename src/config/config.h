@@ -29,6 +29,19 @@ enum sl_bad_sample { SL_BAD_STOP, SL_BAD_SKIP };
 enum sl_nan_policy { SL_NAN_STOP, SL_NAN_SKIP };
 /* Whose augmentation: the one meant, or big_vision's with its two bugs (image/randaug.c). */
 enum sl_compat { SL_COMPAT_NONE, SL_COMPAT_BIG_VISION };
+/* A level of augmentation (augment.c), or the data set whose levels follow from the variant. */
+enum sl_augment {
+    SL_AUGMENT_OWN, /* as train_ops and mixup say */
+    SL_AUGMENT_NONE,
+    SL_AUGMENT_LIGHT1,
+    SL_AUGMENT_LIGHT2,
+    SL_AUGMENT_MEDIUM1,
+    SL_AUGMENT_MEDIUM2,
+    SL_AUGMENT_STRONG1,
+    SL_AUGMENT_STRONG2,
+    SL_AUGMENT_I1K,
+    SL_AUGMENT_I21K
+};
 
 enum { SL_NAME_MAX = 128, SL_SPEC_MAX = 1024, SL_OPS_MAX = 16 };
 
@@ -72,7 +85,9 @@ struct sl_pipeline_config {
 
 struct sl_data_config {
     char train[SL_SPEC_MAX], eval[SL_SPEC_MAX];
+    size_t train_images; /* what the training set is expected to have; 0 = unknown */
     struct sl_pipeline_config train_ops, eval_ops;
+    enum sl_augment augment;
     enum sl_compat compat;
     double value_min, value_max; /* pixel 0 -> value_min, 255 -> value_max */
     size_t workers;              /* loader threads; 0 = decode in the training thread */
@@ -130,6 +145,10 @@ struct sl_recipe {
 /* Fills width, depth, heads, mlp and patch from e.g. "S/16". SL_ERR_CONFIG with the nearest name.
  */
 sl_status sl_variant_apply(const char *variant, struct sl_vit_config *vit);
+
+/* Sets train.mixup and the item "augment" of data.train_ops from data.augment; doing it again
+ * changes nothing. A part of sl_config_resolve. */
+sl_status sl_augment_apply(struct sl_config *config);
 
 /* ---- the option table's users ---- */
 /* Zero-initialised recipe with every default. */

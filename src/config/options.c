@@ -13,6 +13,9 @@ static const char *const posemb_names[] = {"learn", "sincos2d", NULL};
 static const char *const pool_names[] = {"gap", "tok", "map", NULL};
 static const char *const gelu_names[] = {"tanh", "erf", NULL};
 static const char *const bad_sample_names[] = {"stop", "skip", NULL};
+static const char *const augment_names[] = {"own",     "none",    "light1",  "light2",
+                                            "medium1", "medium2", "strong1", "strong2",
+                                            "i1k",     "i21k",    NULL};
 static const char *const compat_names[] = {"none", "big_vision", NULL};
 static const char *const optimizer_names[] = {"adam", "adamw", "sgd", NULL};
 static const char *const schedule_names[] = {"cosine", "linear", "rsqrt", "constant", NULL};
@@ -78,12 +81,17 @@ const struct sl_option sl_options[] = {
 
     {"data.train", SL_KIND_TEXT, AT(data.train), "", 0, SL_SPEC_MAX, NULL, false,
      "training set SPEC"},
+    {"data.train_images", SL_KIND_SIZE, AT(data.train_images), "0", 0, 1e12, NULL, true,
+     "images the training set should have, for forecasts without it; 0 = as found"},
     {"data.eval", SL_KIND_TEXT, AT(data.eval), "", 0, SL_SPEC_MAX, NULL, false,
      "evaluation set SPEC; empty = none"},
     {"data.train_ops", SL_KIND_OPS, AT(data.train_ops), "[]", 0, SL_OPS_MAX, NULL, false,
      "training pipeline, e.g. [\"pad_crop(2)\", flip_lr]; empty = images have the model's size"},
     {"data.eval_ops", SL_KIND_OPS, AT(data.eval_ops), "[]", 0, SL_OPS_MAX, NULL, false,
      "evaluation and prediction pipeline, e.g. [\"resize_small(256)\", \"central_crop(224)\"]"},
+    {"data.augment", SL_KIND_ENUM, AT(data.augment), "own", 0, 0, augment_names, false,
+     "big_vision's level: sets train.mixup and the item 'augment' of train_ops; i1k and i21k: by "
+     "model.variant; own: as those keys say"},
     {"data.compat", SL_KIND_ENUM, AT(data.compat), "none", 0, 0, compat_names, false,
      "big_vision: its two bugs in randaug (Contrast, Solarize), as the paper's models had them"},
     {"data.value_min", SL_KIND_REAL, AT(data.value_min), "-1", -1e6, 1e6, NULL, false,

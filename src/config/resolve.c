@@ -90,6 +90,7 @@ sl_status sl_config_resolve(struct sl_config *config)
     struct sl_vit_config *v = &config->model;
     if (v->variant[0])
         SL_TRY(apply_variant(v));
+    SL_TRY(sl_augment_apply(config));
     SL_TRY(sl_vit_check(v));
     SL_TRY(check_train(&config->train));
     if (config->eval.every_steps > 0 && config->eval.every_epochs > 0)

@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "base/alloc.h"
+#include "base/log.h"
 #include "train/run.h"
 
 /* The training set's classes, and numbers for those that the model has beyond them. */
@@ -31,6 +32,9 @@ sl_status sl_run_open_data(struct sl_run *r)
                                "--set data.train=fashion-mnist:train");
     SL_TRY(sl_dataset_open(c->data.train, &r->train_set));
     const size_t classes = sl_dataset_classes(r->train_set);
+    if (c->data.train_images > 0 && c->data.train_images != sl_dataset_count(r->train_set))
+        sl_log(SL_LOG_WARN, "%s has %zu images; the recipe expects %zu", c->data.train,
+               sl_dataset_count(r->train_set), c->data.train_images);
     if (c->model.classes == 0)
         c->model.classes = classes;
     if (c->model.classes < classes)

@@ -116,9 +116,10 @@ static void test_every_option(void **state)
 
 static void test_machine_keys(void **state)
 {
-    static const char *const machine[] = {
-        "data.workers",         "data.prefetch",         "data.cache_mb",  "checkpoint.every_steps",
-        "checkpoint.keep_last", "checkpoint.keep_every", "checkpoint.best"};
+    static const char *const machine[] = {"data.train_images",      "data.workers",
+                                          "data.prefetch",          "data.cache_mb",
+                                          "checkpoint.every_steps", "checkpoint.keep_last",
+                                          "checkpoint.keep_every",  "checkpoint.best"};
     size_t n = 0;
     (void)state;
     for (size_t i = 0; i < sl_n_options; i++)
