@@ -27,7 +27,8 @@ static struct sl_probe_data make(size_t n, size_t width, size_t classes, double 
         d.labels[i] = (int32_t)sl_rng_below(&rng, classes);
         for (size_t j = 0; j < width; j++)
             d.features[i * width + j] = (float)sl_rng_normal(&rng);
-        d.features[i * width + (size_t)d.labels[i]] += (float)signal;
+        if (signal != 0)
+            d.features[i * width + (size_t)d.labels[i]] += (float)signal;
     }
     return d;
 }

@@ -277,10 +277,10 @@ static void test_hostile_fields(void **state)
         unsigned char *record = memmem(bytes, n, fields[i].signature, 4);
         assert_non_null(record);
         unsigned char kept[4];
-        memcpy(kept, record + fields[i].at, sizeof kept);
+        memcpy(kept, record + fields[i].at, fields[i].width);
         for (size_t v = 0; v < sizeof values / sizeof *values; v++) {
             put_number(record + fields[i].at, fields[i].width, values[v]);
-            if (memcmp(kept, record + fields[i].at, sizeof kept) == 0)
+            if (memcmp(kept, record + fields[i].at, fields[i].width) == 0)
                 continue;
             const char *path = put_memory(bytes, n);
             const sl_status st = read_all(path, &wrong);
@@ -290,7 +290,7 @@ static void test_hostile_fields(void **state)
                          (unsigned)fields[i].signature[2], (unsigned long long)values[v]);
             tried++;
         }
-        memcpy(record + fields[i].at, kept, sizeof kept);
+        memcpy(record + fields[i].at, kept, fields[i].width);
     }
     free(bytes);
     assert_int_equal(wrong, 0);

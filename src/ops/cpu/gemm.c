@@ -357,14 +357,14 @@ sl_status sl_cpu_gemm(struct sl_device *dev, const struct sl_gemm_args *args)
     if (args->m == 0 || args->n == 0)
         return SL_OK;
     const size_t range = sl_gemm_range(args);
+    if (range >= args->k)
+        return gemm_range(dev, args);
     struct sl_gemm_args part = *args;
-    for (size_t k0 = 0; k0 == 0 || k0 < args->k; k0 += range) {
+    for (size_t k0 = 0; k0 < args->k; k0 += range) {
         const size_t size = element_size(args->type);
         part.k = least(range, args->k - k0);
         part.a = (const char *)args->a + k0 * args->lda * size;
         part.b = (const char *)args->b + k0 * args->ldb * size;
-        if (range >= args->k)
-            return gemm_range(dev, args);
         SL_TRY(gemm_range(dev, &part));
         part.accumulate = true;
         part.bias = NULL;
