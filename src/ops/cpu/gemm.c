@@ -13,6 +13,7 @@ struct run {
     const struct sl_gemm_args *args;
     struct sl_gemm_plan plan;
     struct sl_cpu_scratch scratch;
+    size_t threads;
     float *panels; /* [n_tiles][k, nr] if B is packed once */
     float *tiles;  /* [chunks][m_tiles][n_tiles][mr, nr] partial sums */
     float *sums;   /* [chunks][m_tiles][mr] partial sums of A */
@@ -21,6 +22,7 @@ struct run {
 /* What one task works on, and its worker's buffers. */
 struct block {
     size_t chunk, m0, m1, n0, n1; /* tiles [m0, m1) x [n0, n1) */
+    size_t n_next;                /* n0 of the task that this worker probably takes next */
     float *tile;                  /* [mr, nr] */
     float *sums;                  /* [m1-m0][mr] */
     float *a;                     /* [m1-m0][k_step, mr] */
@@ -166,30 +168,54 @@ static void do_tile(const struct run *r, const struct block *b, size_t i, size_t
     finish_tile(r, i, j, b->tile, t->bias != NULL);
 }
 
-/* What the tiles of a pass may prefetch: the cache lines, column by column, of the rows of A that
- * the next pass packs. */
+/* What the first `count` tiles of a pass prefetch, one line for each k, `step` bytes apart. A
+ * tile's lines begin `tile` bytes after the last one's, or, every `group` tiles, in the next panel.
+ */
 struct ahead {
     const char *lines;
-    size_t count, step;
+    size_t count, group, panel, tile, step;
 };
 
+enum { LINE = 64 };
+
+/* The rows of a transposed A that the next pass packs: a tile takes one column of lines. */
 static struct ahead next_rows(const struct run *r, const struct block *b, size_t k)
 {
-    enum { LINE = 64 };
     const struct sl_gemm_args *a = r->args;
     const size_t size = element_size(a->type), mr = r->plan.kernels->mr, row = b->m0 * mr;
-    const bool none = !a->a_t || k >= (b->chunk + 1) * r->plan.chunk_k || k >= a->k;
+    const bool none = k >= (b->chunk + 1) * r->plan.chunk_k || k >= a->k;
     const size_t bytes = (least(b->m1 * mr, a->m) - row) * size;
-    return (struct ahead){(const char *)a->a + (k * a->lda + row) * size,
-                          none ? 0 : bytes / LINE + 1, a->lda * size};
+    return (struct ahead){.lines = (const char *)a->a + (k * a->lda + row) * size,
+                          .count = none ? 0 : bytes / LINE + 1,
+                          .group = SIZE_MAX,
+                          .tile = LINE,
+                          .step = a->lda * size};
 }
 
-/* The first tiles of a pass prefetch these lines, the others rows of B a little ahead of use. */
+/* Weights that lie packed: those of the next pass, or of the columns that this worker takes next.
+ * With few rows they come from memory, and waiting for them would cost more than a row of tiles. */
+static struct ahead next_panels(const struct run *r, const struct block *b, size_t k0, size_t k)
+{
+    const struct sl_gemm_plan *p = &r->plan;
+    const size_t row = p->kernels->b_floats * sizeof(float); /* bytes of a panel for one k */
+    const bool same = k0 + k < p->k_packed;
+    const size_t n0 = same ? b->n0 : b->n_next, at = same ? k0 + k : 0;
+    const bool none = p->b != SL_GEMM_B_READY || n0 >= p->n_tiles || b->m0 > 0;
+    return (struct ahead){.lines = (const char *)r->args->b_packed + (n0 * p->k_packed + at) * row,
+                          .count = none ? 0 : (b->n1 - b->n0) * (row / LINE),
+                          .group = row / LINE,
+                          .panel = p->k_packed * row,
+                          .tile = k * LINE,
+                          .step = LINE};
+}
+
 static void look_ahead(const struct ahead *ahead, size_t tile, struct sl_gemm_tile *t)
 {
-    enum { LINE = 64, DISTANCE = 4 };
+    enum { DISTANCE = 4 };
     const bool next = tile < ahead->count;
-    t->ahead = next ? ahead->lines + tile * LINE : (const char *)(t->b + DISTANCE * t->b_step);
+    t->ahead =
+        next ? ahead->lines + tile / ahead->group * ahead->panel + tile % ahead->group * ahead->tile
+             : (const char *)(t->b + DISTANCE * t->b_step);
     t->ahead_step = next ? ahead->step : t->b_step * sizeof(float);
 }
 
@@ -227,7 +253,7 @@ static void do_pass(const struct run *r, const struct block *b, size_t k0, size_
         panels += (b->n0 * p->k_packed + k0) * p->kernels->b_floats;
         panel_step = p->k_packed * p->kernels->b_floats;
     }
-    const struct ahead ahead = next_rows(r, b, k0 + k);
+    const struct ahead ahead = a->a_t ? next_rows(r, b, k0 + k) : next_panels(r, b, k0, k);
     const size_t rows = b->m1 - b->m0, columns = b->n1 - b->n0;
     const size_t outer = p->a_direct ? rows : columns, inner = p->a_direct ? columns : rows;
     for (size_t o = 0; o < outer; o++)
@@ -256,12 +282,13 @@ static void block_task(void *arg, size_t task, size_t worker)
     const struct run *r = arg;
     const struct sl_gemm_plan *p = &r->plan;
     struct block b;
-    const size_t n_block = task % p->blocks_n, m_block = task / p->blocks_n % p->blocks_m;
+    const size_t m_block = task % p->blocks_m, n_block = task / p->blocks_m % p->blocks_n;
     b.chunk = task / p->blocks_n / p->blocks_m;
     b.m0 = m_block * p->block_m;
     b.m1 = least(b.m0 + p->block_m, p->m_tiles);
     b.n0 = n_block * p->block_n;
     b.n1 = least(b.n0 + p->block_n, p->n_tiles);
+    b.n_next = (task + r->threads) / p->blocks_m * p->block_n;
     b.tile = sl_cpu_worker_scratch(&r->scratch, worker);
     b.tiles = b.tile + p->kernels->mr * p->kernels->nr;
     b.a = b.tiles + p->worker_tiles;
@@ -329,7 +356,7 @@ static sl_status check(const struct sl_gemm_args *a)
 /* One product whose panels of B fit the plan. */
 static sl_status gemm_range(struct sl_device *dev, const struct sl_gemm_args *args)
 {
-    struct run r = {.args = args};
+    struct run r = {.args = args, .threads = (size_t)dev->threads};
     struct sl_gemm_plan *p = &r.plan;
     SL_TRY(sl_gemm_plan_make(args, sl_cpu_of(dev)->gemm[args->type], p));
     const size_t worker = p->kernels->mr * p->kernels->nr + p->worker_sums + p->worker_a +

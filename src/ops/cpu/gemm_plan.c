@@ -69,6 +69,8 @@ static void choose_blocks(const struct sl_gemm_args *a, struct sl_gemm_plan *p)
     }
     p->blocks_m = sl_gemm_ceil(p->m_tiles, p->block_m);
     p->blocks_n = sl_gemm_ceil(p->n_tiles, p->block_n);
+    p->block_m = sl_gemm_ceil(p->m_tiles, p->blocks_m); /* of equal size */
+    p->block_n = sl_gemm_ceil(p->n_tiles, p->blocks_n);
 }
 
 static void choose_operands(const struct sl_gemm_args *a, struct sl_gemm_plan *p)
