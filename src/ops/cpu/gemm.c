@@ -22,7 +22,7 @@ struct run {
 /* What one task works on, and its worker's buffers. */
 struct block {
     size_t chunk, m0, m1, n0, n1; /* tiles [m0, m1) x [n0, n1) */
-    size_t n_next;                /* n0 of the task that this worker probably takes next */
+    size_t n_last, n_next;        /* n0 of the tasks before and after, if workers take turns */
     float *tile;                  /* [mr, nr] */
     float *sums;                  /* [m1-m0][mr] */
     float *a;                     /* [m1-m0][k_step, mr] */
@@ -200,7 +200,8 @@ static struct ahead next_panels(const struct run *r, const struct block *b, size
     const size_t row = p->kernels->b_floats * sizeof(float); /* bytes of a panel for one k */
     const bool same = k0 + k < p->k_packed;
     const size_t n0 = same ? b->n0 : b->n_next, at = same ? k0 + k : 0;
-    const bool none = p->b != SL_GEMM_B_READY || n0 >= p->n_tiles || b->m0 > 0;
+    const bool cold = same ? b->n_last != b->n0 : n0 < p->n_tiles && n0 != b->n0;
+    const bool none = p->b != SL_GEMM_B_READY || !cold;
     return (struct ahead){.lines = (const char *)r->args->b_packed + (n0 * p->k_packed + at) * row,
                           .count = none ? 0 : (b->n1 - b->n0) * (row / LINE),
                           .group = row / LINE,
@@ -288,6 +289,7 @@ static void block_task(void *arg, size_t task, size_t worker)
     b.m1 = least(b.m0 + p->block_m, p->m_tiles);
     b.n0 = n_block * p->block_n;
     b.n1 = least(b.n0 + p->block_n, p->n_tiles);
+    b.n_last = task < r->threads ? SIZE_MAX : (task - r->threads) / p->blocks_m * p->block_n;
     b.n_next = (task + r->threads) / p->blocks_m * p->block_n;
     b.tile = sl_cpu_worker_scratch(&r->scratch, worker);
     b.tiles = b.tile + p->kernels->mr * p->kernels->nr;
