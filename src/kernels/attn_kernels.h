@@ -34,6 +34,11 @@ struct sl_attn_head {
     size_t do_token, dq_token, dk_token, dv_token;
 };
 
+/* Queries i0 .. i1-1, and keys j0 .. j1-1 counting those present. */
+struct sl_attn_range {
+    size_t i0, i1, j0, j1;
+};
+
 /* Only shapes, strides, dtype and whether `keys` is NULL matter to the size functions; n counts as
  * Lk there. Memory handed in is aligned to 64 bytes. */
 struct sl_attn_kernel {
@@ -60,6 +65,15 @@ struct sl_attn_kernel {
     size_t (*sums_bytes)(const struct sl_attn_head *head);
     void (*finish)(const struct sl_attn_head *head, const float *sums, size_t parts, size_t j0,
                    size_t j1);
+    /* Identity without scores, where sums over keys come first (attn_linear.inc); NULL if there are
+     * none. One part of the sums, assigned; then results of a range from all parts. dk and dv of
+     * absent keys are not written. */
+    size_t (*linear_bytes)(const struct sl_attn_head *head);
+    size_t (*linear_sum_bytes)(const struct sl_attn_head *head);
+    void (*linear_sum)(const struct sl_attn_head *head, const struct sl_attn_range *range,
+                       bool backward, float *sums, void *work);
+    void (*linear_rows)(const struct sl_attn_head *head, const struct sl_attn_range *range,
+                        bool backward, const float *sums, size_t parts, void *work);
 };
 
 /* The best kernels of the list at or below `isa` for operands of `type`. Static, never NULL. */

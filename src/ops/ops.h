@@ -97,6 +97,7 @@ struct sl_attn_args {
     void *o; /* forward: [B, Lq, H, K] at o_strides, assigned */
     sl_strides o_strides;
     sl_attention_grads g; /* backward */
+    bool through_scores;  /* identity too, never as q (k^T v): the oracle of that in tests */
 };
 /* SL_OK, or SL_ERR_ARGUMENT / SL_ERR_UNSUPPORTED with what is wrong: sizes, numbers, strides, and
  * unless `planning` the pointers. Every device and the API ask it. */

@@ -32,13 +32,15 @@ struct tensor {
     sl_strides s;
 };
 
+/* What the bounds of a reference allow for (ref.h). */
+enum bound { BOUND_PLAIN, BOUND_BF16, BOUND_LINEAR, BOUND_COUNT };
+
 struct attn_case {
     struct sl_attn_args args;
     uint8_t *mask;
     struct tensor q, k, v, d_o, o, dq, dk, dv;
-    struct ref ref;
-    struct ref narrow;     /* the same for kernels that multiply bf16; made when first needed */
-    struct sl_device *dev; /* that ran last, by case_run */
+    struct ref refs[BOUND_COUNT]; /* the first by case_reference, others when first needed */
+    struct sl_device *dev;        /* that ran last, by case_run */
 };
 
 /* Sizes and numbers come from `a`; with_mask draws a mask that leaves image 0 whole and, if B > 1,
@@ -53,14 +55,17 @@ void case_clear(struct attn_case *c);
 /* Forward and backward. Fails the test on an error or a touched guard byte. */
 void case_run(struct attn_case *c, struct sl_device *dev);
 /* Largest |x - ref| / bound over o, dq, dk, dv; above 1 fails the test, naming the element. For
- * bf16 the bound has the output's rounding, and that of weights where the kernel multiplies bf16.
- */
+ * bf16 the bound has the output's rounding, and that of weights where the kernel multiplies bf16;
+ * where identity is reassociated, that of its sums. */
 double case_check(struct attn_case *c, const char *what);
 /* Order-independent digest of all outputs' bits. */
 uint64_t case_bits(const struct attn_case *c);
 
 float tensor_get(const struct tensor *t, sl_dtype dtype, size_t at);
 void tensor_set(struct tensor *t, sl_dtype dtype, size_t at, float x);
+
+/* Does the device take identity as q (k^T v) here? */
+bool case_is_linear(const struct attn_case *c, const struct sl_device *dev);
 
 /* Is case number `index` for this device? Emulated ones take a part (emulate.h). */
 bool case_is_for(const struct attn_case *c, const struct sl_device *dev, size_t index);

@@ -27,6 +27,9 @@ struct ref {
      * 2^-8 of their value at most, before they are multiplied, and denormals are zero everywhere.
      */
     bool bf16_products;
+    /* The bound of identity as q (k^T v): what is summed over keys or queries there is a product of
+     * two operands, not a score, so scores that cancel do not make its roundings smaller. */
+    bool reassociated;
     const uint8_t *mask;
     double *q, *k, *v, *d_o;
     struct ref_value *o, *dq, *dk, *dv; /* results */

@@ -13,8 +13,7 @@
 #include <cmocka.h>
 
 #include "base/bf16.h"
-#include "kernels/attn_kernels.h"
-#include "ops/cpu/cpu.h"
+#include "ops/cpu/attention_job.h"
 
 enum { GUARD = 256 };
 
@@ -121,28 +120,32 @@ void case_close(struct attn_case *c)
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         free(all[i]->buffer);
     free(c->mask);
-    ref_close(&c->ref);
-    ref_close(&c->narrow);
+    for (size_t i = 0; i < BOUND_COUNT; i++)
+        ref_close(&c->refs[i]);
 }
 
-static void reference(const struct attn_case *c, struct ref *r, bool bf16_products)
+static struct ref *reference(struct attn_case *c, enum bound bound)
 {
+    struct ref *r = &c->refs[bound];
     const sl_attention *a = &c->args.a;
     ref_close(r);
     ref_open(r, a);
-    r->bf16_products = bf16_products;
+    r->bf16_products = bound == BOUND_BF16;
+    r->reassociated = bound == BOUND_LINEAR;
     ref_read(a, c->q.p, c->q.s, a->Lq, r->q);
     ref_read(a, c->k.p, c->k.s, a->Lk, r->k);
     ref_read(a, c->v.p, c->v.s, a->Lk, r->v);
     ref_read(a, c->d_o.p, c->d_o.s, a->Lq, r->d_o);
     ref_forward(r);
     ref_backward(r);
+    return r;
 }
 
 void case_reference(struct attn_case *c)
 {
-    reference(c, &c->ref, false);
-    ref_close(&c->narrow);
+    for (size_t i = 0; i < BOUND_COUNT; i++)
+        ref_close(&c->refs[i]);
+    reference(c, BOUND_PLAIN);
 }
 
 void case_clear(struct attn_case *c)
@@ -217,13 +220,31 @@ static double tensor_check(const struct tensor *t, const sl_attention *a, size_t
     return worst;
 }
 
+static const struct sl_attn_kernel *kernel_of(const struct attn_case *c,
+                                              const struct sl_device *dev)
+{
+    return sl_attn_kernel_for(sl_cpu_of(dev)->isa, c->args.a.dtype);
+}
+
+bool case_is_linear(const struct attn_case *c, const struct sl_device *dev)
+{
+    return sl_attn_is_linear(&c->args, kernel_of(c, dev));
+}
+
+static enum bound bound_of(const struct attn_case *c)
+{
+    if (!c->dev)
+        return BOUND_PLAIN;
+    return case_is_linear(c, c->dev)    ? BOUND_LINEAR
+           : kernel_of(c, c->dev)->bf16 ? BOUND_BF16
+                                        : BOUND_PLAIN;
+}
+
 double case_check(struct attn_case *c, const char *what)
 {
     const sl_attention *a = &c->args.a;
-    const bool narrow = c->dev && sl_attn_kernel_for(sl_cpu_of(c->dev)->isa, a->dtype)->bf16;
-    if (narrow && !c->narrow.o)
-        reference(c, &c->narrow, true);
-    const struct ref *r = narrow ? &c->narrow : &c->ref;
+    const enum bound bound = bound_of(c);
+    const struct ref *r = c->refs[bound].o ? &c->refs[bound] : reference(c, bound);
     const double worst[4] = {tensor_check(&c->o, a, a->Lq, r->o, "o", what),
                              tensor_check(&c->dq, a, a->Lq, r->dq, "dq", what),
                              tensor_check(&c->dk, a, a->Lk, r->dk, "dk", what),

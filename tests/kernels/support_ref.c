@@ -230,6 +230,12 @@ static struct ref_value as_operand(const struct ref *r, struct ref_value w)
     return w;
 }
 
+/* Roundings that a term of a score shares with no score: those of the sum over keys or queries. */
+static double shared_terms(const struct ref *r)
+{
+    return r->reassociated ? fmax((double)r->a.Lq, (double)r->a.Lk) : 0;
+}
+
 /* x . y over the head size, with its bound. */
 static struct ref_value dot(const struct ref *r, const double *x, const double *y)
 {
@@ -241,7 +247,7 @@ static struct ref_value dot(const struct ref *r, const double *x, const double *
         sum.err += fabs(x[d] * y[d]);
         denormal += lost(r, x[d]) * fabs(y[d]) + fabs(x[d]) * lost(r, y[d]);
     }
-    sum.err = sum.err * ((double)K + 4) * u + (double)K * smallest(r) + denormal;
+    sum.err = sum.err * ((double)K + 4 + shared_terms(r)) * u + (double)K * smallest(r) + denormal;
     return sum;
 }
 
@@ -269,7 +275,8 @@ static void row_weights(struct head *w, size_t i)
     const double *q = w->r->q + at(a, a->Lq, w->b, i, w->h);
     for (size_t j = 0; j < w->n; j++) {
         const struct ref_value qk = dot(w->r, q, w->r->k + at(a, a->Lk, w->b, w->keys[j], w->h));
-        const double e = qk.err * w->scale + ((double)a->K + 4) * u * fabs(w->bias);
+        const double terms = (double)a->K + 4 + shared_terms(w->r);
+        const double e = qk.err * w->scale + terms * u * fabs(w->bias);
         w->s[j] = (struct ref_value){qk.x * w->scale + w->bias, e};
         if (a->phi != SL_PHI_SOFTMAX)
             w->p[j] = (struct ref_value){ref_h(a->phi, w->s[j].x), h_error(a->phi, w->s[j].x, e)};
@@ -288,6 +295,18 @@ static void add_row(const struct ref *r, struct ref_value *out, struct ref_value
         out[d].err += (w.err + (terms + 4) * u * fabs(w.x)) * fabs(x[d]) +
                       (fabs(w.x) + w.err) * lost(r, x[d]) + smallest(r);
     }
+}
+
+/* What the smallest sums lose when they are made before `left` [K] is multiplied. */
+static void add_smallest(const struct ref *r, struct ref_value *out, const double *left)
+{
+    double size = 0;
+    if (!r->reassociated)
+        return;
+    for (size_t d = 0; d < r->a.K; d++)
+        size += fabs(left[d]);
+    for (size_t d = 0; d < r->a.K; d++)
+        out[d].err += (shared_terms(r) + 4) * smallest(r) * size;
 }
 
 /* One product, and with denormals as zero the result's conversion. */
@@ -316,6 +335,7 @@ void ref_forward(struct ref *r)
             row_weights(&w, i);
             for (size_t j = 0; j < w.n; j++)
                 add_row(r, o, w.p[j], r->v + at(a, a->Lk, w.b, w.keys[j], w.h), (double)w.n);
+            add_smallest(r, o, r->q + at(a, a->Lq, w.b, i, w.h));
             finish(r, o, w.c);
         }
         head_close(&w);
@@ -369,10 +389,13 @@ void ref_backward(struct ref *r)
                 add_row(r, r->dq + row, g[j], r->k + key, n + 1);
                 add_row(r, r->dk + key, g[j], r->q + row, lq + 1);
             }
+            add_smallest(r, r->dq + row, r->d_o + row);
             finish(r, r->dq + row, w.c * w.scale);
         }
         for (size_t j = 0; j < w.n; j++) {
             const size_t key = at(a, a->Lk, w.b, w.keys[j], w.h);
+            add_smallest(r, r->dv + key, r->k + key);
+            add_smallest(r, r->dk + key, r->v + key);
             finish(r, r->dv + key, w.c);
             finish(r, r->dk + key, w.c * w.scale);
         }
