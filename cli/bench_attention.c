@@ -1,7 +1,7 @@
 /*
  * softless bench attention: the operator through the public API. All columns (phi x implementation)
- * of a row (type, pass, length, head size) run interleaved, and the peak is measured around them,
- * so that only ratios within a row are to be compared.
+ * of a row (type, pass, length, head size) run interleaved, and the peak of every implementation is
+ * measured around them. A ratio of two columns is the median over rounds of their times' ratio.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -86,72 +86,150 @@ static sl_status run_once(sl_context *ctx, const struct row *r, sl_phi phi)
     return st;
 }
 
-static void print_result(struct args *a, const struct row *r, const char *phi, const char *impl,
-                         double peak, struct cli_spread s, double first_median)
+/* ---- what is printed ---- */
+
+/* One column of a row, measured. */
+struct result {
+    const char *phi, *impl;
+    struct cli_spread seconds;
+    double gflops, peak_gflops;
+    double ratios[COLUMNS_MAX]; /* times as fast as the columns, in their order */
+};
+
+/* Bytes of the operands and results, each counted once. */
+static size_t touched(const struct row *r)
 {
-    const double flop =
-        pass_flops[r->pass] * (double)(r->B * r->H) * (double)(r->L * r->L) * (double)r->K;
-    const double gflops = 1e-9 * flop / s.median;
-    const size_t tensors = r->pass == FWD ? 4 : r->pass == BWD ? 7 : 11;
-    if (a->format == CLI_JSON_FORMAT) {
-        printf(
-            "{\"phi\": \"%s\", \"impl\": \"%s\", \"dtype\": \"%s\", \"pass\": \"%s\", \"len\": "
-            "%zu, "
-            "\"head_dim\": %zu, \"batch\": %zu, \"heads\": %zu, \"threads\": %d, \"gflops\": %.2f, "
-            "\"peak_percent\": %.2f, \"peak_gflops\": %.1f, \"ms\": %.5f, \"ms_q1\": %.5f, "
-            "\"ms_q3\": %.5f, \"bytes\": %zu, \"ratio\": %.4f}\n",
-            phi, impl, dtype_names[r->dtype], pass_names[r->pass], r->L, r->K, r->B, r->H,
-            sl_context_threads(a->contexts[0]), gflops, 100 * gflops / peak, peak, 1e3 * s.median,
-            1e3 * s.q1, 1e3 * s.q3, tensors * r->bytes, first_median / s.median);
-        return;
-    }
-    const bool csv = a->format == CLI_CSV_FORMAT;
-    if (!a->header_done)
-        printf(
-            csv ? "phi,impl,dtype,pass,len,head_dim,gflops,peak_percent,ms,ms_q1,ms_q3,bytes,"
-                  "ratio\n"
-                : "phi       impl    dtype pass      len  dim   GFLOP/s  %% peak        ms   (q1 "
-                  ".. q3)"
-                  "           MB  ratio\n");
-    a->header_done = true;
-    printf(csv ? "%s,%s,%s,%s,%zu,%zu,%.2f,%.2f,%.5f,%.5f,%.5f,%.0f,%.4f\n"
-               : "%-9s %-7s %-5s %-7s %5zu %4zu %9.1f %7.1f %9.4f (%.4f .. %.4f) %8.2f %6.2f\n",
-           phi, impl, dtype_names[r->dtype], pass_names[r->pass], r->L, r->K, gflops,
-           100 * gflops / peak, 1e3 * s.median, 1e3 * s.q1, 1e3 * s.q3,
-           csv ? (double)(tensors * r->bytes) : 1e-6 * (double)(tensors * r->bytes),
-           first_median / s.median);
+    static const size_t tensors[PASSES] = {4, 7, 11};
+    return tensors[r->pass] * r->bytes;
 }
 
-/* All columns of one row, interleaved. */
-static sl_status run_columns(struct args *a, struct row *r)
+static void print_json(const struct args *a, const struct row *r, const struct result *all,
+                       size_t n, const struct result *x)
+{
+    printf("{\"phi\": \"%s\", \"impl\": \"%s\", \"dtype\": \"%s\", \"pass\": \"%s\", \"len\": %zu, "
+           "\"head_dim\": %zu, \"batch\": %zu, \"heads\": %zu, \"threads\": %d, \"gflops\": %.2f, "
+           "\"peak_percent\": %.2f, \"peak_gflops\": %.1f, \"ms\": %.5f, \"ms_q1\": %.5f, "
+           "\"ms_q3\": %.5f, \"bytes\": %zu, \"ratios\": {",
+           x->phi, x->impl, dtype_names[r->dtype], pass_names[r->pass], r->L, r->K, r->B, r->H,
+           sl_context_threads(a->contexts[0]), x->gflops, 100 * x->gflops / x->peak_gflops,
+           x->peak_gflops, 1e3 * x->seconds.median, 1e3 * x->seconds.q1, 1e3 * x->seconds.q3,
+           touched(r));
+    for (size_t c = 0; c < n; c++)
+        printf("%s\"%s/%s\": %.4f", c ? ", " : "", all[c].phi, all[c].impl, x->ratios[c]);
+    printf("}}\n");
+}
+
+static void print_header(bool csv, const struct result *all, size_t n)
+{
+    printf(
+        csv ? "phi,impl,dtype,pass,len,head_dim,gflops,peak_percent,ms,ms_q1,ms_q3,bytes"
+            : "phi       impl    dtype pass      len  dim   GFLOP/s  %% peak        ms   (q1 .. q3)"
+              "           MB  times as fast as");
+    for (size_t c = 0; c < n; c++)
+        printf(csv ? ",ratio_%s_%s" : " %s/%s", all[c].phi, all[c].impl);
+    printf("\n");
+}
+
+static void print_line(bool csv, const struct row *r, const struct result *x, size_t n)
+{
+    const double bytes = (double)touched(r);
+    printf(csv ? "%s,%s,%s,%s,%zu,%zu,%.2f,%.2f,%.5f,%.5f,%.5f,%.0f"
+               : "%-9s %-7s %-5s %-7s %5zu %4zu %9.1f %7.1f %9.4f (%.4f .. %.4f) %8.2f ",
+           x->phi, x->impl, dtype_names[r->dtype], pass_names[r->pass], r->L, r->K, x->gflops,
+           100 * x->gflops / x->peak_gflops, 1e3 * x->seconds.median, 1e3 * x->seconds.q1,
+           1e3 * x->seconds.q3, csv ? bytes : 1e-6 * bytes);
+    for (size_t c = 0; c < n; c++)
+        printf(csv ? ",%.4f" : " %5.2f", x->ratios[c]);
+    printf("\n");
+}
+
+static void print_row(struct args *a, const struct row *r, const struct result *all, size_t n)
+{
+    const bool csv = a->format == CLI_CSV_FORMAT, json = a->format == CLI_JSON_FORMAT;
+    if (!json && !a->header_done)
+        print_header(csv, all, n);
+    a->header_done = true;
+    for (size_t c = 0; c < n; c++) {
+        if (json)
+            print_json(a, r, all, n, &all[c]);
+        else
+            print_line(csv, r, &all[c], n);
+    }
+    fflush(stdout);
+}
+
+/* ---- measuring ---- */
+
+/* Times of n columns, [n][repeats] seconds, taken in turn. */
+static sl_status time_columns(struct args *a, const struct row *r, double *times)
 {
     const size_t n = a->phis.n * a->impls.n, repeats = (size_t)a->repeats;
-    double *times = calloc(n * repeats, sizeof *times), before = 0, after = 0, first = 0;
-    if (!times)
-        return cli_usage("out of memory for %zu timings", n * repeats);
-    sl_status st = cli_peak(a->contexts[0], r->dtype, &before);
-    for (size_t k = 0; k <= repeats && st == SL_OK; k++) { /* round 0 warms up */
+    sl_phi phis[CLI_LIST_MAX];
+    sl_status st = SL_OK;
+    for (size_t p = 0; p < a->phis.n && st == SL_OK; p++)
+        st = sl_phi_parse(a->phis.items[p], &phis[p]);
+    for (size_t k = 0; k <= repeats && st == SL_OK; k++) /* round 0 warms up */
         for (size_t c = 0; c < n && st == SL_OK; c++) {
-            sl_phi phi;
-            st = sl_phi_parse(a->phis.items[c / a->impls.n], &phi);
             const double start = cli_now();
-            if (st == SL_OK)
-                st = run_once(a->contexts[c % a->impls.n], r, phi);
+            st = run_once(a->contexts[c % a->impls.n], r, phis[c / a->impls.n]);
             if (k > 0)
                 times[c * repeats + k - 1] = cli_now() - start;
         }
+    return st;
+}
+
+/* What is printed of the times, which are sorted at the end. */
+static void summarise(const struct args *a, const struct row *r, double *times, double *spare,
+                      const double *peaks, struct result *all)
+{
+    const size_t n = a->phis.n * a->impls.n, repeats = (size_t)a->repeats;
+    const double flop =
+        pass_flops[r->pass] * (double)(r->B * r->H) * (double)(r->L * r->L) * (double)r->K;
+    for (size_t c = 0; c < n; c++)
+        for (size_t o = 0; o < n; o++) {
+            for (size_t k = 0; k < repeats; k++)
+                spare[k] = times[o * repeats + k] / times[c * repeats + k];
+            all[c].ratios[o] = cli_spread_of(spare, repeats).median;
+        }
+    for (size_t c = 0; c < n; c++) {
+        all[c].phi = a->phis.items[c / a->impls.n];
+        all[c].impl = a->impls.items[c % a->impls.n];
+        all[c].seconds = cli_spread_of(times + c * repeats, repeats);
+        all[c].gflops = 1e-9 * flop / all[c].seconds.median;
+        all[c].peak_gflops = peaks[c % a->impls.n];
     }
+}
+
+/* The larger of the peaks so far and of now, for each implementation. */
+static sl_status take_peaks(const struct args *a, sl_dtype dtype, double *peaks)
+{
+    sl_status st = SL_OK;
+    for (size_t i = 0; i < a->impls.n && st == SL_OK; i++) {
+        double now = 0;
+        st = cli_peak(a->contexts[i], dtype, &now);
+        peaks[i] = fmax(peaks[i], now);
+    }
+    return st;
+}
+
+/* All columns of one row, interleaved. */
+static sl_status run_columns(struct args *a, const struct row *r)
+{
+    const size_t n = a->phis.n * a->impls.n, repeats = (size_t)a->repeats;
+    double *times = calloc((n + 1) * repeats, sizeof *times), peaks[COLUMNS_MAX] = {0};
+    struct result *all = calloc(n, sizeof *all);
+    sl_status st = times && all ? take_peaks(a, r->dtype, peaks)
+                                : cli_usage("out of memory for %zu timings", n * repeats);
     if (st == SL_OK)
-        st = cli_peak(a->contexts[0], r->dtype, &after);
-    for (size_t c = 0; c < n && st == SL_OK; c++) {
-        const struct cli_spread s = cli_spread_of(times + c * repeats, repeats);
-        if (c == 0)
-            first = s.median;
-        print_result(a, r, a->phis.items[c / a->impls.n], a->impls.items[c % a->impls.n],
-                     fmax(before, after), s, first);
+        st = time_columns(a, r, times);
+    if (st == SL_OK)
+        st = take_peaks(a, r->dtype, peaks);
+    if (st == SL_OK) {
+        summarise(a, r, times, times + n * repeats, peaks, all);
+        print_row(a, r, all, n);
     }
-    fflush(stdout);
     free(times);
+    free(all);
     return st;
 }
 
@@ -227,21 +305,37 @@ static sl_status split_all(struct args *a, char *copies[6])
     return SL_OK;
 }
 
-static sl_status run(struct args *a)
+/* A context for each implementation that the machine has; the others are left out. */
+static sl_status open_all(struct args *a)
 {
-    char *copies[6] = {NULL};
-    sl_status st = split_all(a, copies);
+    size_t n = 0;
+    sl_status st = SL_OK;
     for (size_t i = 0; i < a->impls.n && st == SL_OK; i++) {
         struct cli_machine m = a->machine;
         if (strcmp(a->impls.items[i], "best") != 0)
             m.isa = a->impls.items[i];
-        st = cli_open(&m, &a->contexts[i]);
-        if (st == SL_OK)
-            a->impls.items[i] = sl_context_isa(a->contexts[i]);
+        st = cli_open(&m, &a->contexts[n]);
+        if (st == SL_OK) {
+            a->impls.items[n] = sl_context_isa(a->contexts[n]);
+            n++;
+        } else if (st == SL_ERR_UNAVAILABLE && (n > 0 || i + 1 < a->impls.n)) {
+            fprintf(stderr, "left out: %s\n", sl_error_message());
+            st = SL_OK;
+        }
     }
+    a->impls.n = n;
+    return st;
+}
+
+static sl_status run(struct args *a)
+{
+    char *copies[6] = {NULL};
+    sl_status st = split_all(a, copies);
+    if (st == SL_OK)
+        st = open_all(a);
     if (st == SL_OK)
         st = run_rows(a);
-    for (size_t i = 0; i < a->impls.n; i++)
+    for (size_t i = 0; i < COLUMNS_MAX; i++)
         sl_context_close(&a->contexts[i]);
     for (size_t i = 0; i < 6; i++)
         free(copies[i]);
@@ -261,7 +355,8 @@ sl_status cli_bench_attention(const struct cli_verb *verb, int argc, char **argv
                      .repeats = 21};
     const struct cli_option options[] = {
         {"phi", 0, CLI_TEXT, &a.phi, "LIST", "phi, e.g. relu,softmax"},
-        {"impl", 0, CLI_TEXT, &a.impl, "LIST", "best, c, avx2, avx512, amx"},
+        {"impl", 0, CLI_TEXT, &a.impl, "LIST",
+         "best, c, avx2, avx512, amx; those missing are left out"},
         {"len", 0, CLI_TEXT, &a.len, "LIST", "lengths L"},
         {"head-dim", 0, CLI_TEXT, &a.head_dim, "LIST", "head sizes"},
         {"dtype", 0, CLI_TEXT, &a.dtype, "LIST", "fp32, bf16"},

@@ -92,6 +92,10 @@ expect 65 "size|16" "$program" predict "$run" "$png"
 # ---- benches ----
 expect_out '"phi": "relu", "impl": "[a-z0-9]+", "dtype": "fp32", "pass": "fwd", "len": 17, "head_dim": 8' \
     "$program" bench attention --len 17 --head-dim 8 --heads 2 --batch 2 --repeats 3 --format json
+expect_out '"ratios": .*"relu/c": 1.0000, "gelu/c": [0-9.]+' "$program" bench attention --phi relu,gelu --impl c --len 9 \
+    --head-dim 8 --heads 2 --batch 1 --repeats 3 --pass fwd --format json
+expect_out '^phi,impl,.*,bytes,ratio_relu_c,ratio_gelu_c$' "$program" bench attention --phi relu,gelu --impl c --len 9 \
+    --head-dim 8 --heads 2 --batch 1 --repeats 3 --pass bwd --format csv
 expect_out '"img_per_sec"' "$program" bench train tiny.yaml --classes 4 --steps 2 --format json
 expect_out '"peak_percent"' "$program" bench infer tiny.yaml --classes 4 --steps 2 --format json
 
