@@ -27,12 +27,12 @@ def _serve(pipe, build, args):
         return
     pipe.send(info)
     while True:
-        steps = pipe.recv()
-        step()  # caches and the thread pool, cold after the other engines
+        steps, *args = pipe.recv()
+        step(*args)  # caches and the thread pool, cold after the other engines
         times = []
         for _ in range(steps):
             start = time.perf_counter()
-            step()
+            step(*args)
             times.append(time.perf_counter() - start)
         pipe.send(times)
 
@@ -52,9 +52,9 @@ class Worker:
             raise self.info
         os.kill(self.process.pid, signal.SIGSTOP)
 
-    def block(self, steps):
+    def block(self, steps, *args):
         os.kill(self.process.pid, signal.SIGCONT)
-        self.pipe.send(steps)
+        self.pipe.send((steps, *args))
         times = self.pipe.recv()
         os.kill(self.process.pid, signal.SIGSTOP)
         return {"seconds": statistics.median(times)}
@@ -120,7 +120,7 @@ def run(engines, rounds, steps, batch):
     return done
 
 
-def _spread(values):
+def spread(values):
     if len(values) == 1:
         return values[0], values[0], values[0]
     return tuple(statistics.quantiles(values, n=4, method="inclusive"))
@@ -136,7 +136,7 @@ def summary(done, batch):
     peaks = [r[Program.name]["peak_gflops"] for r in done]
     rows = []
     for name, values in speed.items():
-        q1, median, q3 = _spread(values)
+        q1, median, q3 = spread(values)
         rows.append({
             "engine": name, "img_per_sec": round(median, 3), "q1": round(q1, 3), "q3": round(q3, 3),
             "ratio_to_best_other": round(
