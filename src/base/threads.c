@@ -23,10 +23,17 @@ enum { MAX_THREADS = 4096, SPINS = 2000 };
 static struct {
     sl_task_fn fn;
     void *arg;
-    size_t n;
-    int threads;
-    atomic_size_t next;
+    size_t threads;
 } job;
+
+/* The tasks of a job that are a worker's own: a contiguous share, the same one for ops cut alike,
+ * so that what it wrote in one op it finds in its cache in the next. Whoever is done helps others.
+ */
+struct share {
+    _Alignas(64) atomic_size_t next;
+    size_t end;
+};
+static struct share *shares; /* [threads], the caller's first */
 
 static pthread_mutex_t pool_lock = PTHREAD_MUTEX_INITIALIZER; /* held while a job runs */
 static pthread_t *workers;
@@ -65,8 +72,11 @@ static void relax(void)
 static void run_tasks(size_t worker)
 {
     in_task = true;
-    for (size_t i; (i = atomic_fetch_add_explicit(&job.next, 1, memory_order_relaxed)) < job.n;)
-        job.fn(job.arg, i, worker);
+    for (size_t k = 0; k < job.threads; k++) {
+        struct share *s = &shares[(worker + k) % job.threads];
+        for (size_t i; (i = atomic_fetch_add_explicit(&s->next, 1, memory_order_relaxed)) < s->end;)
+            job.fn(job.arg, i, worker);
+    }
     in_task = false;
 }
 
@@ -99,7 +109,7 @@ static void *work(void *arg)
         seen = gate_wait(&generation, seen);
         if (atomic_load(&ending))
             return NULL;
-        if (birth.index < (size_t)job.threads)
+        if (birth.index < job.threads)
             run_tasks(birth.index);
         if (atomic_fetch_sub(&running.word, 1) == 1)
             gate_wake(&running);
@@ -108,21 +118,27 @@ static void *work(void *arg)
 
 void sl_parallel_for(int threads, size_t n, sl_task_fn fn, void *arg)
 {
-    if (threads < 2 || n < 2 || in_task || pthread_mutex_trylock(&pool_lock) != 0) {
+    bool mine = threads > 1 && n > 1 && !in_task && pthread_mutex_trylock(&pool_lock) == 0;
+    if (mine && n_workers == 0) {
+        pthread_mutex_unlock(&pool_lock);
+        mine = false;
+    }
+    if (!mine) {
         for (size_t i = 0; i < n; i++)
             fn(arg, i, 0);
         return;
     }
     job.fn = fn;
     job.arg = arg;
-    job.n = n;
-    job.threads = threads;
-    atomic_store_explicit(&job.next, 0, memory_order_relaxed);
-    if (n_workers > 0) {
-        atomic_store(&running.word, (unsigned)n_workers);
-        atomic_fetch_add(&generation.word, 1);
-        gate_wake(&generation);
+    job.threads = (size_t)(threads <= n_workers ? threads : n_workers + 1);
+    for (size_t t = 0, first = 0; t < job.threads; t++) {
+        const size_t end = first + n / job.threads + (t < n % job.threads);
+        atomic_store_explicit(&shares[t].next, first, memory_order_relaxed);
+        shares[t].end = first = end;
     }
+    atomic_store(&running.word, (unsigned)n_workers);
+    atomic_fetch_add(&generation.word, 1);
+    gate_wake(&generation);
     run_tasks(0);
     for (unsigned left; (left = atomic_load(&running.word)) != 0;)
         gate_wait(&running, left);
@@ -139,14 +155,22 @@ static void end_workers(void)
         pthread_join(workers[i], NULL);
     atomic_store(&ending, false);
     sl_free(workers);
+    sl_free(shares);
     workers = NULL;
+    shares = NULL;
     n_workers = 0;
 }
 
 /* pool_lock is held. */
 static sl_status start_workers(int count)
 {
-    SL_TRY(SL_NEW(workers, (size_t)count));
+    sl_status st = SL_NEW(workers, (size_t)count);
+    if (st == SL_OK)
+        st = SL_NEW(shares, (size_t)count + 1);
+    if (st != SL_OK) {
+        end_workers();
+        return st;
+    }
     for (int i = 0; i < count; i++) {
         struct birth *birth = sl_calloc(1, sizeof *birth);
         const bool started =

@@ -296,7 +296,7 @@ static void test_allocation_failures(void **state)
         assert_int_equal(atomic_load(&c.worker[0]), 20);
     }
     sl_threads_release();
-    assert_int_equal(failures, 4); /* the table and three births */
+    assert_int_equal(failures, 5); /* workers, shares and three births */
     expect_threads(before);
 }
 

@@ -13,7 +13,7 @@ struct run {
     const struct sl_gemm_args *args;
     struct sl_gemm_plan plan;
     struct sl_cpu_scratch scratch;
-    size_t threads;
+    size_t groups; /* of rows, see place_of */
     float *panels; /* [n_tiles][k, nr] if B is packed once */
     float *tiles;  /* [chunks][m_tiles][n_tiles][mr, nr] partial sums */
     float *sums;   /* [chunks][m_tiles][mr] partial sums of A */
@@ -22,7 +22,7 @@ struct run {
 /* What one task works on, and its worker's buffers. */
 struct block {
     size_t chunk, m0, m1, n0, n1; /* tiles [m0, m1) x [n0, n1) */
-    size_t n_last, n_next;        /* n0 of the tasks before and after, if workers take turns */
+    size_t n_last, n_next;        /* n0 of the tasks before and after */
     float *tile;                  /* [mr, nr] */
     float *sums;                  /* [m1-m0][mr] */
     float *a;                     /* [m1-m0][k_step, mr] */
@@ -278,19 +278,43 @@ static void add_sums(const struct run *r, size_t m0, size_t m1, const float *sum
             r->args->a_sum[i * kernels->mr + q] += sums[q];
 }
 
+struct place {
+    size_t chunk, m, n; /* of a block */
+};
+
+/* The order of blocks: within a group of rows the rows go fastest, so that the columns' panels stay
+ * in the cache. Every thread has a group, and finds there what it wrote as the rows of the last op.
+ */
+static struct place place_of(const struct run *r, size_t task)
+{
+    const struct sl_gemm_plan *p = &r->plan;
+    const size_t blocks = p->blocks_m * p->blocks_n, in_chunk = task % blocks;
+    const size_t group = in_chunk / p->blocks_n * r->groups / p->blocks_m;
+    const size_t first = sl_gemm_ceil(group * p->blocks_m, r->groups);
+    const size_t rows = sl_gemm_ceil((group + 1) * p->blocks_m, r->groups) - first;
+    const size_t i = in_chunk - first * p->blocks_n;
+    return (struct place){task / blocks, first + i % rows, i / rows};
+}
+
+/* The first tile of a place's columns. */
+static size_t column_of(const struct sl_gemm_plan *p, struct place at)
+{
+    return at.n * p->n_tiles / p->blocks_n;
+}
+
 static void block_task(void *arg, size_t task, size_t worker)
 {
     const struct run *r = arg;
     const struct sl_gemm_plan *p = &r->plan;
     struct block b;
-    const size_t m_block = task % p->blocks_m, n_block = task / p->blocks_m % p->blocks_n;
-    b.chunk = task / p->blocks_n / p->blocks_m;
-    b.m0 = m_block * p->block_m;
-    b.m1 = least(b.m0 + p->block_m, p->m_tiles);
-    b.n0 = n_block * p->block_n;
-    b.n1 = least(b.n0 + p->block_n, p->n_tiles);
-    b.n_last = task < r->threads ? SIZE_MAX : (task - r->threads) / p->blocks_m * p->block_n;
-    b.n_next = (task + r->threads) / p->blocks_m * p->block_n;
+    const struct place at = place_of(r, task);
+    b.chunk = at.chunk;
+    b.m0 = at.m * p->m_tiles / p->blocks_m; /* blocks of equal size, to a tile */
+    b.m1 = (at.m + 1) * p->m_tiles / p->blocks_m;
+    b.n0 = column_of(p, at);
+    b.n1 = column_of(p, (struct place){.n = at.n + 1});
+    b.n_last = task > 0 ? column_of(p, place_of(r, task - 1)) : SIZE_MAX;
+    b.n_next = column_of(p, place_of(r, task + 1));
     b.tile = sl_cpu_worker_scratch(&r->scratch, worker);
     b.tiles = b.tile + p->kernels->mr * p->kernels->nr;
     b.a = b.tiles + p->worker_tiles;
@@ -358,9 +382,12 @@ static sl_status check(const struct sl_gemm_args *a)
 /* One product whose panels of B fit the plan. */
 static sl_status gemm_range(struct sl_device *dev, const struct sl_gemm_args *args)
 {
-    struct run r = {.args = args, .threads = (size_t)dev->threads};
+    struct run r = {
+        .args = args,
+    };
     struct sl_gemm_plan *p = &r.plan;
     SL_TRY(sl_gemm_plan_make(args, sl_cpu_of(dev)->gemm[args->type], p));
+    r.groups = args->m >= args->n ? least((size_t)dev->threads, p->blocks_m) : 1;
     const size_t worker = p->kernels->mr * p->kernels->nr + p->worker_sums + p->worker_a +
                           p->worker_b + p->worker_tiles;
     bool planned;
