@@ -14,7 +14,9 @@ const struct cli_verb cli_verbs[] = {
      cli_train},
     {"eval", "RUN|WEIGHTS [--data SPEC]", "accuracy of a model on a data set",
      "  softless eval runs/fashion-mnist-0123456789ab\n"
-     "  softless eval model.safetensors --data fashion-mnist:test --format json\n",
+     "  softless eval model.safetensors --data fashion-mnist:test --format json\n"
+     "  softless eval i21k.safetensors --data imagenet/val --classes intersect\n"
+     "  softless eval i1k.safetensors --data imagenet/val --labels real.json\n",
      cli_eval},
     {"probe", "RUN|WEIGHTS --data A,B,C", "few-shot linear probe of the features on data sets",
      "  softless probe model.safetensors --data fashion-mnist\n"

@@ -331,17 +331,28 @@ typedef struct sl_train_result {
 SL_API sl_status sl_train(sl_context *ctx, const sl_recipe *recipe, const sl_train_options *options,
                           sl_train_result *result);
 
+typedef struct sl_eval_options {
+    const char *data;   /* SPEC; NULL = the evaluation set recorded in the model */
+    const char *labels; /* JSON file of labels, several for an image (ReaL); NULL = the set's own */
+    bool intersect;     /* only classes that model and data set both name may be answered; without
+                           it, a class that the model does not know is an error */
+    size_t batch;       /* images a pass, 0 = 32; it changes memory and speed only */
+} sl_eval_options;
+
 typedef struct sl_eval_result {
-    size_t images, skipped;
-    double top1, top1_se, top5, loss; /* fractions; se = sqrt(p (1-p) / n) */
+    size_t images, skipped;           /* counted; not decodable */
+    double top1, top1_se, top5, loss; /* fractions; se = sqrt(p (1-p) / n); loss NaN with `labels`
+                                         or `intersect` */
     double img_per_sec;
     double length_used; /* the L of L^-alpha */
+    size_t unlabelled;  /* images for which `labels` holds no class: not counted */
+    /* classes of the data set; those that the model knows: images of the others count as wrong */
+    size_t set_classes, matched_classes;
 } sl_eval_result;
 
-/* Accuracy of a model on a data set SPEC, preprocessed as the model file says; NULL spec = the
- * evaluation set recorded in the model. batch: images a pass, 0 = 32; it changes memory and speed
- * only. */
-SL_API sl_status sl_evaluate(sl_model *model, const char *spec, size_t batch,
+/* Accuracy of a model on a data set, preprocessed as the model file says. Classes are matched by
+ * name. */
+SL_API sl_status sl_evaluate(sl_model *model, const sl_eval_options *options,
                              sl_eval_result *result);
 
 /* ---- few-shot probe ------------------------------------------------------------------------ */

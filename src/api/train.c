@@ -1,11 +1,10 @@
 /*
- * Training, evaluation and data behind the public header.
+ * Training and data behind the public header.
  */
 #include "train/train.h"
 
 #include "api/model.h"
 #include "base/alloc.h"
-#include "eval/eval.h"
 
 sl_status sl_train(sl_context *ctx, const sl_recipe *recipe, const sl_train_options *options,
                    sl_train_result *result)
@@ -20,46 +19,6 @@ sl_status sl_train(sl_context *ctx, const sl_recipe *recipe, const sl_train_opti
     SL_TRY(st);
     *result = r;
     return SL_OK;
-}
-
-sl_status sl_evaluate(sl_model *model, const char *spec, size_t batch, sl_eval_result *result)
-{
-    if (!model || !result)
-        SL_FAIL(SL_ERR_ARGUMENT, "sl_evaluate: model and result must not be NULL");
-    const struct sl_vit_config *v = &model->meta.vit;
-    const char *data = spec ? spec : model->meta.data.eval;
-    struct sl_dataset *set = NULL;
-    struct sl_loader *loader = NULL;
-    struct sl_net *net;
-    sl_eval_result r;
-    sl_status st = SL_OK;
-    if (!data[0])
-        SL_FAIL(SL_ERR_ARGUMENT, "the model names no evaluation set; give one with --data");
-    SL_TRY(sl_dataset_open(data, &set));
-    SL_TRY_FREE(
-        sl_dataset_match_classes(set, (const char *const *)model->meta.classes, v->classes));
-    if (batch == 0)
-        batch = SL_MODEL_BATCH;
-    if (batch > sl_dataset_count(set))
-        batch = sl_dataset_count(set); /* no more padding than must be */
-    SL_TRY_FREE(sl_model_net(model, batch, &net));
-    const struct sl_loader_options options = {.set = set,
-                                              .ops = &model->meta.data.eval_ops,
-                                              .compat = model->meta.data.compat,
-                                              .out_h = v->image_height,
-                                              .out_w = v->image_width,
-                                              .batch = sl_net_get_options(net)->batch,
-                                              .workers = 1,
-                                              .prefetch = 2,
-                                              .world = 1};
-    SL_TRY_FREE(sl_loader_create(&options, &loader));
-    SL_TRY_FREE(sl_eval_run(net, set, loader, options.batch, SL_LOSS_SOFTMAX_XENT, &r));
-    r.length_used = v->length == SL_LENGTH_TRAIN ? v->train_length : (double)sl_vit_tokens(v);
-    *result = r;
-fail:
-    sl_loader_free(&loader);
-    sl_dataset_free(&set);
-    return st;
 }
 
 sl_status sl_data_info(const char *spec, bool json, char **text)

@@ -27,11 +27,17 @@ void sl_dataset_free(struct sl_dataset **set);
 size_t sl_dataset_count(const struct sl_dataset *set);
 size_t sl_dataset_classes(const struct sl_dataset *set);
 const char *sl_dataset_class_name(const struct sl_dataset *set, size_t c); /* borrowed */
+/* to[c] = the number among the model's names [n] (NULL: it has none) of the set's class c, or -1;
+ * returns how many have one. A set whose class names are all numbers means the model's numbers. */
+size_t sl_dataset_class_map(const struct sl_dataset *set, const char *const *names, size_t n,
+                            int32_t *to);
 /* Renumbers the labels so that class names mean the same as in names [n] of a model (NULL: it has
  * none), before any loader is made. A set that names no classes (numbers 0, 1, ...) keeps them.
  * SL_ERR_DATA: a class the model does not have. The digest stays. */
 sl_status sl_dataset_match_classes(struct sl_dataset *set, const char *const *names, size_t n);
 int32_t sl_dataset_label(const struct sl_dataset *set, size_t i);
+/* False: samples have numbers only, and sl_dataset_sample_name makes a name of them. */
+bool sl_dataset_names_samples(const struct sl_dataset *set);
 const char *sl_dataset_sample_name(const struct sl_dataset *set, size_t i, char buf[256]);
 /* Decodes sample i; safe from several threads at once. */
 sl_status sl_dataset_image(const struct sl_dataset *set, size_t i, struct sl_image *img);

@@ -253,6 +253,11 @@ int32_t sl_dataset_label(const struct sl_dataset *set, size_t i)
     return set->labels[set->first + i];
 }
 
+bool sl_dataset_names_samples(const struct sl_dataset *set)
+{
+    return set->format->sample_name != NULL;
+}
+
 const char *sl_dataset_sample_name(const struct sl_dataset *set, size_t i, char buf[256])
 {
     if (set->format->sample_name)

@@ -4,6 +4,7 @@
  * decide.
  */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/alloc.h"
@@ -51,22 +52,44 @@ static sl_status unknown_class(const struct sl_dataset *set, const char *class_n
     return st;
 }
 
-/* to[c] = the model's number of the set's class c. */
-static sl_status match(const struct sl_dataset *set, const char *const *names, size_t n,
-                       int32_t *to)
+/* Class numbers as folder names ("0", "1", "10", "2": ImageNet-v2), to[c] < n each; false if a name
+ * is anything else. */
+static bool number_names(const struct sl_dataset *set, size_t n, int32_t *to)
 {
     for (size_t c = 0; c < set->classes; c++) {
-        const size_t i = find(set->class_names[c], names, n);
-        if (i == n)
-            return unknown_class(set, set->class_names[c], names, n);
-        to[c] = (int32_t)i;
+        const char *name = set->class_names[c];
+        const size_t digits = strspn(name, "0123456789");
+        if (name[digits] || digits == 0 || digits > 8 || (name[0] == '0' && digits > 1))
+            return false;
+        const unsigned long number = strtoul(name, NULL, 10);
+        if (number >= n)
+            return false;
+        to[c] = (int32_t)number;
     }
-    return SL_OK;
+    return true;
+}
+
+size_t sl_dataset_class_map(const struct sl_dataset *set, const char *const *names, size_t n,
+                            int32_t *to)
+{
+    size_t matched = 0;
+    const bool by_name = names && !numbered(names, set->classes < n ? set->classes : n);
+    if (by_name && number_names(set, n, to)) {
+        sl_log(SL_LOG_WARN,
+               "%s names its classes by numbers: they are taken as the model's, 0 = %s", set->spec,
+               names[0]);
+        return set->classes;
+    }
+    for (size_t c = 0; c < set->classes; c++) {
+        const size_t i = by_name ? find(set->class_names[c], names, n) : c;
+        to[c] = i < n ? (int32_t)i : -1;
+        matched += i < n;
+    }
+    return matched;
 }
 
 sl_status sl_dataset_match_classes(struct sl_dataset *set, const char *const *names, size_t n)
 {
-    const char *const *own = (const char *const *)set->class_names;
     int32_t *to = NULL;
     sl_status st = SL_OK;
     if (set->classes > n)
@@ -74,14 +97,13 @@ sl_status sl_dataset_match_classes(struct sl_dataset *set, const char *const *na
                 set->classes, n);
     if (!names || numbered(names, set->classes))
         return SL_OK;
-    if (numbered(own, set->classes)) {
-        sl_log(SL_LOG_WARN,
-               "%s does not name its classes: its labels 0 .. %zu are taken as the model's, 0 = %s",
-               set->spec, set->classes - 1, names[0]);
-        return SL_OK;
-    }
     SL_TRY(SL_NEW(to, set->classes));
-    SL_TRY_FREE(match(set, names, n, to));
+    if (sl_dataset_class_map(set, names, n, to) < set->classes) {
+        size_t c = 0;
+        while (to[c] >= 0)
+            c++;
+        SL_TRY_FREE(unknown_class(set, set->class_names[c], names, n));
+    }
     for (size_t i = 0; i < set->total; i++)
         set->labels[i] = to[set->labels[i]];
     sl_names_free(&set->class_names, set->classes);

@@ -4,9 +4,9 @@
  */
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/alloc.h"
+#include "base/clock.h"
 #include "base/io.h"
 #include "base/log.h"
 #include "eval/probe.h"
@@ -40,12 +40,9 @@ static sl_status take_features(const struct sl_feature_source *source,
         SL_TRY(sl_feature_store_get(store, key, n, width, features, labels, &found));
     if (found)
         return SL_OK;
-    struct timespec start, end;
-    timespec_get(&start, TIME_UTC);
+    const double start = sl_now_s();
     SL_TRY(sl_features_compute(source, set, features, labels));
-    timespec_get(&end, TIME_UTC);
-    sl_log(SL_LOG_INFO, "features of %zu images in %.1f s", n,
-           (double)(end.tv_sec - start.tv_sec) + 1e-9 * (double)(end.tv_nsec - start.tv_nsec));
+    sl_log(SL_LOG_INFO, "features of %zu images in %.1f s", n, sl_now_s() - start);
     return store ? sl_feature_store_put(store, key, n, width, features, labels) : SL_OK;
 }
 

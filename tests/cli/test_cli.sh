@@ -65,6 +65,14 @@ for batch in 1 7 64 1000; do
 done
 expect_out '"length": 16' "$program" eval "$run/checkpoints/step-000000060" --format json
 expect 66 "no such|No such" "$program" eval gone.safetensors
+echo '[[0, 3], [], 2]' >labels.json
+expect_out '4 of 9 classes matched' "$program" eval "$run" --classes intersect \
+    --data synthetic:n=64,classes=9,size=16
+expect_out '"unlabelled": 1, "classes": 4, "matched_classes": 4, "top1": [0-9.]+, .*"loss": null' \
+    "$program" eval "$run" --data synthetic:n=3,classes=4,size=16 --labels labels.json \
+    --format json
+expect 64 "all or intersect" "$program" eval "$run" --classes some
+expect 66 "nolabels" "$program" eval "$run" --labels nolabels.json
 expect 65 "classes" "$program" eval "$run" --data synthetic:n=64,classes=9,size=16
 expect_out 'parameters: 5620' "$program" inspect "$run"
 expect_out '"memory_train"' "$program" inspect "$run" --format json

@@ -43,6 +43,7 @@ static void test_null_and_out_of_range(void **state)
     sl_trainer *trainer = NULL;
     sl_model_info info;
     sl_eval_result eval;
+    const sl_eval_options eval_options = {.data = "synthetic:n=4,classes=3,size=8"};
     sl_train_result result;
     sl_step_result step;
     sl_phi phi = SL_PHI_RELU;
@@ -95,9 +96,9 @@ static void test_null_and_out_of_range(void **state)
     REFUSED(sl_train(NULL, recipe, NULL, &result));
     REFUSED(sl_train(ctx, NULL, NULL, &result));
     REFUSED(sl_train(ctx, recipe, NULL, NULL));
-    REFUSED(sl_evaluate(NULL, "x", 0, &eval));
-    REFUSED(sl_evaluate(model, "synthetic:n=4,classes=3,size=8", 0, NULL));
-    REFUSED(sl_evaluate(model, NULL, 0, &eval)); /* the model names no set */
+    REFUSED(sl_evaluate(NULL, &eval_options, &eval));
+    REFUSED(sl_evaluate(model, &eval_options, NULL));
+    REFUSED(sl_evaluate(model, NULL, &eval)); /* the model names no set */
     REFUSED(sl_trainer_create(NULL, recipe, 3, &trainer));
     REFUSED(sl_trainer_create(ctx, NULL, 3, &trainer));
     REFUSED(sl_trainer_create(ctx, recipe, 3, NULL));
