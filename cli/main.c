@@ -50,9 +50,11 @@ const struct cli_verb cli_verbs[] = {
      "  softless bench train vit-s16-bench --steps 10\n"
      "  softless bench infer vit-s16-bench --batch 1\n",
      cli_bench},
-    {"data", "info SPEC", "classes, counts, sizes and bad files of a data set",
-     "  softless data info fashion-mnist:train\n"
-     "  softless data info photos/ --format json\n",
+    {"data", "info|index SPEC", "what a data set holds; index files of tar shards",
+     "  softless data info fashion-mnist:train            # classes, counts, sizes, bad files\n"
+     "  softless data info photos/ --format json\n"
+     "  softless data info 'imagenet/train-{0000..1023}.tar'\n"
+     "  softless data index 'imagenet/train-{0000..1023}.tar'   # opens at once from now on\n",
      cli_data},
 };
 const size_t cli_n_verbs = sizeof cli_verbs / sizeof cli_verbs[0];

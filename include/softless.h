@@ -288,6 +288,8 @@ SL_API sl_status sl_inspect(sl_context *ctx, const char *path, bool json, char *
 /* Classes, counts, sizes and bad files of a data set SPEC ("fashion-mnist:test", a folder, an IDX
  * or CIFAR path, "synthetic:..."; README), as text or JSON. *text owned by the caller. */
 SL_API sl_status sl_data_info(const char *spec, bool json, char **text);
+/* Writes TAR.idx beside every tar shard of SPEC, so that the set opens without reading the tars. */
+SL_API sl_status sl_data_index(const char *spec);
 
 /* ---- training and evaluation --------------------------------------------------------------- */
 

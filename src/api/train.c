@@ -21,17 +21,6 @@ sl_status sl_train(sl_context *ctx, const sl_recipe *recipe, const sl_train_opti
     return SL_OK;
 }
 
-sl_status sl_data_info(const char *spec, bool json, char **text)
-{
-    if (!spec || !text)
-        SL_FAIL(SL_ERR_ARGUMENT, "sl_data_info: spec and text must not be NULL");
-    struct sl_dataset *set = NULL;
-    SL_TRY(sl_dataset_open(spec, &set));
-    const sl_status st = sl_dataset_info(set, json, text);
-    sl_dataset_free(&set);
-    return st;
-}
-
 /* ---- single steps ---- */
 
 struct sl_trainer {

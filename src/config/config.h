@@ -94,6 +94,7 @@ struct sl_data_config {
     size_t prefetch;             /* batches ready ahead */
     size_t cache_mb;             /* decoded set kept in memory up to this size; 0 = never */
     bool shuffle;
+    size_t shuffle_buffer;
     enum sl_bad_sample on_bad_sample;
     double max_bad_fraction;
 };

@@ -106,6 +106,9 @@ const struct sl_option sl_options[] = {
      "decoded images are kept in memory up to this size"},
     {"data.shuffle", SL_KIND_BOOL, AT(data.shuffle), "true", 0, 0, NULL, false,
      "shuffle the training set each epoch"},
+    {"data.shuffle_buffer", SL_KIND_SIZE, AT(data.shuffle_buffer), "0", 0, 4e9, NULL, false,
+     "for tar shards: shuffle the shards, then the images among so many, so that files are read "
+     "nearly in order; 0 = all images at once"},
     {"data.on_bad_sample", SL_KIND_ENUM, AT(data.on_bad_sample), "stop", 0, 0, bad_sample_names,
      false, "what a damaged image does"},
     {"data.max_bad_fraction", SL_KIND_REAL, AT(data.max_bad_fraction), "0.001", 0, 1, NULL, false,

@@ -17,6 +17,7 @@ struct sl_dataset;
  *   idx:DIR:train|test               idx:IMAGES,LABELS
  *   synthetic:n=1000,classes=10,size=32,seed=0,noise=0.2
  *   [folder:]DIR                     a folder of class folders
+ *   [wds:]DIR/s-{000..127}.tar       WebDataset shards; wds:DIR for all of a folder
  * A trailing "[a:b]" keeps samples a .. b-1; either end may be left out. Relative names are
  * searched as given, in $SOFTLESS_DATA, in /usr/share/datasets. Errors: SL_ERR_INPUT (missing;
  * names the places searched and the Debian package), SL_ERR_CONFIG (malformed), SL_ERR_DATA (bad
@@ -45,6 +46,12 @@ sl_status sl_dataset_image(const struct sl_dataset *set, size_t i, struct sl_ima
 bool sl_dataset_image_size(const struct sl_dataset *set, size_t *h, size_t *w);
 /* True if the decoded images lie in memory already, so that caching them is useless. */
 bool sl_dataset_in_memory(const struct sl_dataset *set);
+/* Writes an index file beside every tar shard, so that the set opens at once. SL_ERR_CONFIG for
+ * other sets. */
+sl_status sl_dataset_write_index(const struct sl_dataset *set);
+/* First sample of every shard that has one, then the count: [n + 1], freed with sl_free. A set
+ * without shards: NULL and 0. */
+sl_status sl_dataset_parts(const struct sl_dataset *set, size_t **parts, size_t *n);
 /* Digest over names, sizes and labels: part of the resume guard. Does not depend on where the files
  * lie. */
 void sl_dataset_digest(const struct sl_dataset *set, char digest[33]);
@@ -80,6 +87,7 @@ struct sl_loader_options {
     uint64_t seed;
     bool train; /* shuffled and endless, batches cross epochs; else one ordered pass, repeated */
     bool shuffle;
+    size_t shuffle_buffer; /* 0: any order; else shards in random order, samples within so many */
     size_t workers, prefetch, cache_mb;
     enum sl_bad_sample on_bad;
     double max_bad_fraction;

@@ -62,6 +62,14 @@ static const struct sl_format formats[] = {
      .sample_name = sl_folder_sample_name,
      .digest = sl_folder_digest,
      .free = sl_folder_free},
+    {.name = "wds",
+     .usage = "[wds:]DIR/shard-{000000..000127}.tar or wds:DIR",
+     .open = sl_wds_open,
+     .image = sl_wds_image,
+     .sample_name = sl_wds_sample_name,
+     .digest = sl_wds_digest,
+     .write_index = sl_wds_write_index,
+     .free = sl_wds_free},
     {.name = "synthetic",
      .usage = "synthetic:n=1000,classes=10,size=32,seed=0,noise=0.2",
      .open = sl_synthetic_open,
@@ -158,16 +166,20 @@ static sl_status take_digest(struct sl_dataset *set)
     return SL_OK;
 }
 
-/* A SPEC without a known prefix is a folder; if there is none, says what else may be meant. */
-static sl_status folder_or_unknown(const char *spec, const struct sl_format **format)
+/* A SPEC without a known prefix is tar shards by its ending, else a folder; if there is none, says
+ * what else may be meant. */
+static sl_status format_without_prefix(const char *spec, const struct sl_format **format)
 {
-    const char *names[FORMATS];
+    const char *names[FORMATS], *rest;
     char *path = NULL, word[64] = "";
     const size_t length = strcspn(spec, ":");
+    if (sl_ends_with(spec, ".tar")) {
+        *format = find_format("wds", &rest);
+        return SL_OK;
+    }
     const sl_status st = sl_find_data(spec, NULL, &path);
     sl_free(path);
     if (st == SL_OK) {
-        const char *rest;
         *format = find_format("folder", &rest);
         return SL_OK;
     }
@@ -190,7 +202,7 @@ static sl_status open_parts(struct sl_dataset *set, char *spec)
     cut_slice(spec, &slice);
     set->format = find_format(spec, &rest);
     if (!set->format)
-        SL_TRY(folder_or_unknown(spec, &set->format));
+        SL_TRY(format_without_prefix(spec, &set->format));
     SL_TRY(set->format->open(set, rest));
     if (!set->class_names)
         SL_TRY(sl_copy_class_names(set, NULL));
@@ -226,6 +238,7 @@ void sl_dataset_free(struct sl_dataset **set)
         s->format->free(s->state);
     sl_names_free(&s->class_names, s->classes);
     sl_free(s->labels);
+    sl_free(s->part_first);
     sl_free(s->spec);
     sl_free(s);
     *set = NULL;
@@ -285,6 +298,31 @@ bool sl_dataset_image_size(const struct sl_dataset *set, size_t *h, size_t *w)
 bool sl_dataset_in_memory(const struct sl_dataset *set)
 {
     return set->format->in_memory;
+}
+
+sl_status sl_dataset_write_index(const struct sl_dataset *set)
+{
+    if (!set->format->write_index)
+        SL_FAIL(SL_ERR_CONFIG, "data set \"%s\": only tar shards have index files", set->spec);
+    return set->format->write_index(set);
+}
+
+sl_status sl_dataset_parts(const struct sl_dataset *set, size_t **parts, size_t *n)
+{
+    size_t *starts = NULL, used = 0;
+    const size_t end = set->first + set->count;
+    if (set->n_parts > 0)
+        SL_TRY(SL_NEW(starts, set->n_parts + 1));
+    for (size_t i = 0; i < set->n_parts; i++) {
+        const size_t from = set->part_first[i], to = set->part_first[i + 1];
+        if (from < to && to > set->first && from < end)
+            starts[used++] = from > set->first ? from - set->first : 0;
+    }
+    if (starts)
+        starts[used] = set->count;
+    *parts = starts;
+    *n = used;
+    return SL_OK;
 }
 
 void sl_dataset_digest(const struct sl_dataset *set, char digest[33])

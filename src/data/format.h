@@ -31,7 +31,8 @@ struct sl_format {
     const char *(*sample_name)(const struct sl_dataset *set, size_t i, char buf[256]);
     /* Adds what labels and class names do not cover to the digest. */
     void (*digest)(const struct sl_dataset *set, sl_hash *hash);
-    void (*free)(void *state); /* accepts NULL */
+    sl_status (*write_index)(const struct sl_dataset *set); /* NULL: has no use for one */
+    void (*free)(void *state);                              /* accepts NULL */
 };
 
 struct sl_dataset {
@@ -45,6 +46,8 @@ struct sl_dataset {
     char **class_names;                  /* [classes], owned */
     size_t h, w;                         /* of every image; 0 = they differ */
     size_t skipped_files, skipped_links; /* met in folders and not served */
+    size_t *part_first; /* [n_parts + 1] first sample of every shard, then total; NULL: no shards */
+    size_t n_parts;
     char digest[SL_DIGEST_SIZE];
 };
 
@@ -58,6 +61,12 @@ sl_status sl_folder_image(const struct sl_dataset *set, size_t i, struct sl_imag
 const char *sl_folder_sample_name(const struct sl_dataset *set, size_t i, char buf[256]);
 void sl_folder_digest(const struct sl_dataset *set, sl_hash *hash);
 void sl_folder_free(void *state);
+sl_status sl_wds_open(struct sl_dataset *set, const char *rest);
+sl_status sl_wds_image(const struct sl_dataset *set, size_t i, struct sl_image *img);
+const char *sl_wds_sample_name(const struct sl_dataset *set, size_t i, char buf[256]);
+void sl_wds_digest(const struct sl_dataset *set, sl_hash *hash);
+sl_status sl_wds_write_index(const struct sl_dataset *set);
+void sl_wds_free(void *state);
 sl_status sl_synthetic_open(struct sl_dataset *set, const char *rest);
 sl_status sl_synthetic_image(const struct sl_dataset *set, size_t i, struct sl_image *img);
 void sl_synthetic_digest(const struct sl_dataset *set, sl_hash *hash);

@@ -141,6 +141,8 @@ static void write_text(sl_text *t, const struct scan *scan, const struct summary
     else
         sl_text_addf(t, "\nimages    height %zu to %zu, width %zu to %zu, mean %.4f\n", s->min_h,
                      s->max_h, s->min_w, s->max_w, s->mean);
+    if (set->n_parts > 0)
+        sl_text_addf(t, "shards    %zu\n", set->n_parts);
     sl_text_addf(t, "digest    %s\n", set->digest);
     if (set->skipped_files > 0 || set->skipped_links > 0)
         sl_text_addf(t, "ignored   %zu files that are not images, %zu symbolic links\n",
@@ -165,6 +167,8 @@ static void write_json(sl_text *t, const struct scan *scan, const struct summary
     sl_text_add_json_string(t, set->spec);
     sl_text_addf(t, ",\n  \"format\": \"%s\",\n  \"samples\": %zu,\n", set->format->name,
                  set->count);
+    if (set->n_parts > 0)
+        sl_text_addf(t, "  \"shards\": %zu,\n", set->n_parts);
     sl_text_addf(t,
                  "  \"min_height\": %zu, \"max_height\": %zu, \"min_width\": %zu, \"max_width\": "
                  "%zu,\n  \"mean\": ",

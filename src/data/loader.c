@@ -330,7 +330,7 @@ static sl_status check_options(const struct sl_loader_options *o)
                 "%zu loader workers and %zu batches of prefetch; the limits are %d and %d",
                 o->workers, o->prefetch, WORKERS_MAX, PREFETCH_MAX);
     if (o->cache_mb > SIZE_MAX >> 20)
-        SL_FAIL(SL_ERR_CONFIG, "a cache of %zu MiB is more than can be addressed", o->cache_mb);
+        SL_FAIL(SL_ERR_CONFIG, "a cache of %zu MiB cannot be addressed", o->cache_mb);
     if (o->out_h == 0 || o->out_w == 0)
         SL_FAIL(SL_ERR_CONFIG, "the loader's images have size %zu x %zu", o->out_h, o->out_w);
     return SL_OK;
@@ -392,6 +392,17 @@ static sl_status start_workers(struct sl_loader *l)
     return st;
 }
 
+static sl_status order_by_parts(struct sl_loader *l)
+{
+    size_t *parts, n;
+    SL_TRY(sl_dataset_parts(l->o.set, &parts, &n));
+    if (n == 0)
+        SL_FAIL(SL_ERR_CONFIG,
+                "data.shuffle_buffer needs a data set of tar shards; remove the key");
+    sl_order_by_parts(&l->order, l->o.shuffle_buffer, parts, n);
+    return SL_OK;
+}
+
 static sl_status build(struct sl_loader *l)
 {
     const size_t count = sl_dataset_count(l->o.set);
@@ -403,6 +414,8 @@ static sl_status build(struct sl_loader *l)
     l->opened = l->delivered = l->o.start_batch;
     SL_TRY(sl_pipeline_create(l->o.ops, l->o.compat, l->o.out_h, l->o.out_w, &l->pipeline));
     SL_TRY(sl_order_init(&l->order, count, l->o.seed, l->o.shuffle));
+    if (l->o.shuffle && l->o.shuffle_buffer > 0)
+        SL_TRY(order_by_parts(l));
     SL_TRY(make_slots(l));
     const bool ready = sl_dataset_in_memory(l->o.set) && sl_pipeline_fixed_ops(l->pipeline) == 0;
     if (l->o.cache_mb > 0 && !ready)

@@ -1,5 +1,7 @@
 /*
- * The order of an epoch: a Fisher-Yates shuffle whose draws are addressed by (seed, epoch). The
+ * The order of an epoch: a Fisher-Yates shuffle whose draws are addressed by (seed, epoch), of all
+ * samples or of shards and then of the samples in a buffer's reach. It is a list of numbers, not
+ * the state of a stream: a resumed run and every rank find their place in it at once. The
  * permutations of two neighbouring epochs are kept, because a batch may cross from one to the next.
  */
 #include "data/order.h"
@@ -28,20 +30,54 @@ void sl_order_free(struct sl_order *order)
 {
     sl_free(order->perm[0]);
     sl_free(order->perm[1]);
+    sl_free(order->parts);
     *order = (struct sl_order){0};
+}
+
+void sl_order_by_parts(struct sl_order *order, size_t buffer, size_t *parts, size_t n_parts)
+{
+    sl_free(order->parts);
+    order->buffer = buffer;
+    order->parts = parts;
+    order->n_parts = n_parts;
+}
+
+static void shuffle_run(sl_rng *rng, uint32_t *run, size_t n)
+{
+    for (size_t i = n; i > 1; i--) {
+        const size_t j = (size_t)sl_rng_below(rng, i);
+        const uint32_t t = run[i - 1];
+        run[i - 1] = run[j];
+        run[j] = t;
+    }
+}
+
+/* Lays out the shards in random order. The numbers of the shards are drawn in place, at the end of
+ * perm: part k has no more samples before it than fit in front of numbers k, k+1, ... unless it is
+ * empty, and empty shards are not among the parts. */
+static void lay_out_parts(const struct sl_order *order, sl_rng *rng, uint32_t *perm)
+{
+    uint32_t *numbers = perm + (order->n - order->n_parts);
+    for (size_t k = 0; k < order->n_parts; k++)
+        numbers[k] = (uint32_t)k;
+    shuffle_run(rng, numbers, order->n_parts);
+    for (size_t k = 0, at = 0; k < order->n_parts; k++) {
+        const size_t part = numbers[k];
+        for (size_t i = order->parts[part]; i < order->parts[part + 1]; i++)
+            perm[at++] = (uint32_t)i;
+    }
 }
 
 static void shuffle(const struct sl_order *order, uint64_t epoch, uint32_t *perm)
 {
     sl_rng rng = sl_rng_at(order->seed, SL_RNG_SHUFFLE, epoch, 0);
-    for (size_t i = 0; i < order->n; i++)
+    const size_t n = order->n, buffer = order->buffer ? order->buffer : n;
+    if (order->buffer)
+        lay_out_parts(order, &rng, perm);
+    for (size_t i = 0; i < n && !order->buffer; i++)
         perm[i] = (uint32_t)i;
-    for (size_t i = order->n; i > 1; i--) {
-        const size_t j = (size_t)sl_rng_below(&rng, i);
-        const uint32_t t = perm[i - 1];
-        perm[i - 1] = perm[j];
-        perm[j] = t;
-    }
+    for (size_t i = 0; i < n; i += buffer)
+        shuffle_run(&rng, perm + i, n - i < buffer ? n - i : buffer);
 }
 
 /* Sample at place j of an epoch. */

@@ -66,6 +66,7 @@ static sl_status open_loaders(struct sl_run *r)
                                   .seed = c->seed,
                                   .train = true,
                                   .shuffle = c->data.shuffle,
+                                  .shuffle_buffer = c->data.shuffle_buffer,
                                   .workers = c->data.workers,
                                   .prefetch = c->data.prefetch,
                                   .cache_mb = c->data.cache_mb,

@@ -10,6 +10,7 @@
 #include <zlib.h>
 
 #include "base/alloc.h"
+#include "data/shard.h"
 #include "train/checkpoint.h"
 
 enum { CIFAR_RECORD = 3074, TAIL = 36 };
@@ -90,6 +91,53 @@ static void manifest(void)
     need(sl_remove_tree(folder) == SL_OK, folder);
 }
 
+static size_t tar_member(unsigned char *to, const char *name, const char *text, char kind)
+{
+    unsigned sum = 0;
+    sl_tar_header(name, strlen(text), to);
+    to[156] = (unsigned char)kind;
+    memset(to + 148, ' ', 8);
+    for (size_t i = 0; i < SL_TAR_BLOCK; i++)
+        sum += to[i];
+    snprintf((char *)to + 148, 8, "%06o", sum);
+    memcpy(to + SL_TAR_BLOCK, text, strlen(text));
+    return SL_TAR_BLOCK + (strlen(text) + SL_TAR_BLOCK - 1) / SL_TAR_BLOCK * SL_TAR_BLOCK;
+}
+
+/* fuzz_tar: first byte 0 = a tar, 1 = an index without its digest */
+static void tar(void)
+{
+    static unsigned char bytes[1 + 16 * SL_TAR_BLOCK];
+    struct sl_shard s = {.bytes = 1 << 20};
+    size_t n = 1, size = 0;
+    n += tar_member(bytes + n, "a/1.jpg", "image", '0');
+    n += tar_member(bytes + n, "a/1.cls", "7\n", '0');
+    n += tar_member(bytes + n, "long", "3.png", 'L');
+    n += tar_member(bytes + n, "cut", "image", '0');
+    n += tar_member(bytes + n, "3.json", "{\"label\": 3}", '0');
+    seed("fuzz_tar", "tar", bytes, n + (size_t)2 * SL_TAR_BLOCK);
+    memset(bytes + 1, 0, sizeof bytes - 1);
+    n = 1;
+    n += tar_member(bytes + n, "pax", "14 path=2.png\n", 'x');
+    n += tar_member(bytes + n, "cut", "image", '0');
+    n += tar_member(bytes + n, "2.cls", "1", '0');
+    seed("fuzz_tar", "pax", bytes, n + (size_t)2 * SL_TAR_BLOCK);
+    char folder[512], path[600], *index = NULL;
+    snprintf(folder, sizeof folder, "%s/work", root);
+    snprintf(path, sizeof path, "%s/x", folder);
+    need(sl_make_dirs(folder) == SL_OK && sl_shard_add(&s, 512, 10, 3) == SL_OK &&
+             sl_shard_add(&s, 2048, 10, 4) == SL_OK && sl_shard_index_write(path, &s) == SL_OK,
+         path);
+    snprintf(path, sizeof path, "%s/x" SL_INDEX_ENDING, folder);
+    need(sl_read_file(path, 1 << 20, &index, &size) == SL_OK && size < sizeof bytes, path);
+    bytes[0] = 1;
+    memcpy(bytes + 1, index, size - 32);
+    seed("fuzz_tar", "index", bytes, 1 + size - 32);
+    sl_free(index);
+    sl_shard_free(&s);
+    need(sl_remove_tree(folder) == SL_OK, folder);
+}
+
 int main(int argc, char **argv)
 {
     if (argc != 2) {
@@ -100,5 +148,6 @@ int main(int argc, char **argv)
     idx_and_gzip();
     cifar();
     manifest();
+    tar();
     return 0;
 }

@@ -93,6 +93,7 @@ static void test_null_and_out_of_range(void **state)
     REFUSED(sl_inspect(ctx, "x", false, NULL));
     REFUSED(sl_data_info(NULL, false, &text));
     REFUSED(sl_data_info("x", false, NULL));
+    REFUSED(sl_data_index(NULL));
     REFUSED(sl_train(NULL, recipe, NULL, &result));
     REFUSED(sl_train(ctx, NULL, NULL, &result));
     REFUSED(sl_train(ctx, recipe, NULL, NULL));
