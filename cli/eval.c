@@ -2,11 +2,102 @@
  * softless eval: accuracy of a model on a data set.
  */
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cli.h"
 
-static void print_result(const sl_eval_result *r, const sl_model_info *info, bool json)
+/* Shares of zero weights and zero tiles, and the row mass, of heads taken together. */
+struct summary {
+    double zeros, tiles[SL_ATTENTION_TILES], mass, mass_min, mass_max;
+    size_t dead;
+};
+
+static double share(double part, double whole)
+{
+    return whole > 0 ? part / whole : 0;
+}
+
+static struct summary summarise(const sl_attention_stats *s, size_t heads)
+{
+    struct summary x = {.mass_min = s[0].mass_min, .mass_max = s[0].mass_max};
+    double weights = 0, rows = 0, tiles[SL_ATTENTION_TILES] = {0};
+    for (size_t h = 0; h < heads; h++) {
+        weights += (double)s[h].weights;
+        rows += (double)s[h].rows;
+        x.zeros += (double)s[h].zeros;
+        x.mass += s[h].mass;
+        x.mass_min = s[h].mass_min < x.mass_min ? s[h].mass_min : x.mass_min;
+        x.mass_max = s[h].mass_max > x.mass_max ? s[h].mass_max : x.mass_max;
+        x.dead += s[h].zeros == s[h].weights;
+        for (size_t t = 0; t < SL_ATTENTION_TILES; t++) {
+            tiles[t] += (double)s[h].tiles[t];
+            x.tiles[t] += (double)s[h].zero_tiles[t];
+        }
+    }
+    x.zeros = share(x.zeros, weights);
+    x.mass = share(x.mass, rows);
+    for (size_t t = 0; t < SL_ATTENTION_TILES; t++)
+        x.tiles[t] = share(x.tiles[t], tiles[t]);
+    return x;
+}
+
+static void print_stats_json(const sl_attention_stats *stats, const sl_model_info *info)
+{
+    printf(", \"attention\": [");
+    for (size_t i = 0; i < info->depth * info->heads; i++) {
+        const struct summary s = summarise(&stats[i], 1);
+        printf("%s{\"block\": %zu, \"head\": %zu, \"zeros\": ", i ? ", " : "", i / info->heads,
+               i % info->heads);
+        cli_json_number(stdout, s.zeros);
+        printf(", \"zero_tiles\": {");
+        for (size_t t = 0; t < SL_ATTENTION_TILES; t++) {
+            size_t queries, keys;
+            sl_attention_tile(t, &queries, &keys);
+            printf("%s\"%zux%zu\": ", t ? ", " : "", queries, keys);
+            cli_json_number(stdout, s.tiles[t]);
+        }
+        printf("}, \"mass\": ");
+        cli_json_number(stdout, s.mass);
+        printf(", \"mass_min\": ");
+        cli_json_number(stdout, s.mass_min);
+        printf(", \"mass_max\": ");
+        cli_json_number(stdout, s.mass_max);
+        printf("}");
+    }
+    printf("]");
+}
+
+static void print_stats_line(const struct summary *s)
+{
+    printf("%7.2f", 100 * s->zeros);
+    for (size_t t = 0; t < SL_ATTENTION_TILES; t++)
+        printf(" %7.2f", 100 * s->tiles[t]);
+    printf(" %5zu  %.4g (%.4g .. %.4g)\n", s->dead, s->mass, s->mass_min, s->mass_max);
+}
+
+/* A line for each block, and one for all. */
+static void print_stats(const sl_attention_stats *stats, const sl_model_info *info)
+{
+    printf("\nblock  zero %%  all-zero tiles, %% of them, by queries x keys\n             ");
+    for (size_t t = 0; t < SL_ATTENTION_TILES; t++) {
+        size_t queries, keys;
+        sl_attention_tile(t, &queries, &keys);
+        printf("  %3zux%-2zu", queries, keys);
+    }
+    printf("  dead  row mass (least .. most)\n");
+    for (size_t l = 0; l < info->depth; l++) {
+        const struct summary s = summarise(stats + l * info->heads, info->heads);
+        printf("%5zu ", l);
+        print_stats_line(&s);
+    }
+    const struct summary all = summarise(stats, info->depth * info->heads);
+    printf("  all ");
+    print_stats_line(&all);
+}
+
+static void print_result(const sl_eval_result *r, const sl_model_info *info, bool json,
+                         const sl_attention_stats *stats)
 {
     const struct {
         const char *key;
@@ -26,6 +117,8 @@ static void print_result(const sl_eval_result *r, const sl_model_info *info, boo
             printf("%zu images without a label are not counted\n", r->unlabelled);
         printf("attention %s, alpha %g, L = %g; %.0f img/s\n", sl_phi_name(info->phi), info->alpha,
                r->length_used, r->img_per_sec);
+        if (stats)
+            print_stats(stats, info);
         return;
     }
     printf("{\"images\": %zu, \"skipped\": %zu, \"unlabelled\": %zu, \"classes\": %zu, "
@@ -37,6 +130,8 @@ static void print_result(const sl_eval_result *r, const sl_model_info *info, boo
     }
     printf(", \"h\": \"%s\", \"img_per_sec\": ", sl_phi_name(info->phi));
     cli_json_number(stdout, r->img_per_sec);
+    if (stats)
+        print_stats_json(stats, info);
     printf("}\n");
 }
 
@@ -47,6 +142,7 @@ int cli_eval(const struct cli_verb *verb, int argc, char **argv)
     sl_eval_options o = {0};
     long batch = 0;
     double require = 0;
+    bool attention = false;
     const struct cli_option options[] = {
         {"data", 0, CLI_TEXT, &o.data, "SPEC", "data set (default: the one of training)"},
         {"classes", 0, CLI_TEXT, &classes, "WHICH",
@@ -55,6 +151,8 @@ int cli_eval(const struct cli_verb *verb, int argc, char **argv)
          "JSON labels, several for an image: ReaL's list, or by file name"},
         {"batch", 0, CLI_INT, &batch, "N", "images a pass (default 32)"},
         {"format", 0, CLI_TEXT, &format_text, "FORMAT", "text or json"},
+        {"attention-stats", 0, CLI_FLAG, &attention, NULL,
+         "zero weights, zero tiles, dead heads and row mass of every block"},
         {"require-top1", 0, CLI_REAL, &require, "PERCENT", "exit 1 below this accuracy"},
     };
     const struct cli_parse p = {verb, options, sizeof options / sizeof options[0], &machine, 1, 1};
@@ -80,10 +178,16 @@ int cli_eval(const struct cli_verb *verb, int argc, char **argv)
         st = sl_model_load(ctx, argv[first], &model);
     if (st == SL_OK)
         st = sl_model_get_info(model, &info);
+    if (st == SL_OK && attention) {
+        o.attention = calloc(info.depth * info.heads, sizeof *o.attention);
+        if (!o.attention)
+            st = cli_usage("out of memory for the statistics of attention");
+    }
     if (st == SL_OK)
         st = sl_evaluate(model, &o, &result);
     if (st == SL_OK)
-        print_result(&result, &info, format == CLI_JSON_FORMAT);
+        print_result(&result, &info, format == CLI_JSON_FORMAT, o.attention);
+    free(o.attention);
     sl_model_free(&model);
     sl_context_close(&ctx);
     const int code = cli_finish(st);

@@ -190,6 +190,26 @@ typedef struct sl_attention_grads {
 SL_API sl_status sl_attention_backward(sl_context *ctx, const sl_attention *a,
                                        const sl_attention_grads *g);
 
+/* Tiles of weights, queries x keys, that statistics look at: what a vector, the registers of AVX2,
+ * of AVX-512 and an AMX strip hold, about. */
+#define SL_ATTENTION_TILES 4
+/* Queries and keys of tile i, from small to large; 0 if there is none. */
+SL_API void sl_attention_tile(size_t i, size_t *queries, size_t *keys);
+
+/* What the weights P of one head were like. All zero at first; every call adds. */
+typedef struct sl_attention_stats {
+    uint64_t rows;           /* queries */
+    uint64_t weights, zeros; /* P_ij of keys present, and those that are 0: a dead head has only
+                                such */
+    uint64_t tiles[SL_ATTENTION_TILES], zero_tiles[SL_ATTENTION_TILES]; /* cut where keys end */
+    double mass, mass_min, mass_max; /* sum_j P_ij: added up over rows, smallest, largest */
+} sl_attention_stats;
+
+/* Adds to stats [H] over all images of the call. v is not read and may be NULL. By itself, never
+ * part of a pass: costs more than the forward pass. Errors as sl_attention_forward. */
+SL_API sl_status sl_attention_measure(sl_context *ctx, const sl_attention *a,
+                                      sl_attention_stats *stats);
+
 /* ---- recipes ------------------------------------------------------------------------------- */
 
 typedef struct sl_recipe sl_recipe;
@@ -339,6 +359,8 @@ typedef struct sl_eval_options {
     bool intersect;     /* only classes that model and data set both name may be answered; without
                            it, a class that the model does not know is an error */
     size_t batch;       /* images a pass, 0 = 32; it changes memory and speed only */
+    sl_attention_stats *attention; /* [depth, heads] of every block (not of a MAP head): assigned;
+                                      NULL = not measured */
 } sl_eval_options;
 
 typedef struct sl_eval_result {

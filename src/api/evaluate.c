@@ -3,6 +3,8 @@
  */
 #include "eval/eval.h"
 
+#include <string.h>
+
 #include "api/model.h"
 
 /* One evaluation: what is opened for it. */
@@ -45,6 +47,10 @@ static sl_status run(sl_model *model, struct pass *p, sl_eval_result *r)
                                               .prefetch = 2,
                                               .world = 1};
     SL_TRY(sl_loader_create(&options, &p->loader));
+    if (p->o->attention) {
+        memset(p->o->attention, 0, v->depth * v->heads * sizeof *p->o->attention);
+        SL_TRY(sl_net_watch_attention(p->net, p->o->attention));
+    }
     if (p->by_label_set) {
         SL_TRY(sl_eval_label_set(p->net, model->dev, p->loader, batch, &p->labels, r));
     } else {
@@ -71,6 +77,8 @@ sl_status sl_evaluate(sl_model *model, const sl_eval_options *options, sl_eval_r
     SL_TRY_FREE(run(model, &p, &r));
     *result = r;
 fail:
+    if (p.net)
+        sl_net_watch_attention(p.net, NULL); /* cannot fail */
     sl_loader_free(&p.loader);
     sl_label_set_free(&p.labels);
     sl_dataset_free(&p.set);

@@ -20,6 +20,7 @@ sl_status sl_eval_run(struct sl_net *net, const struct sl_dataset *set, struct s
         double batch_loss = 0;
         size_t correct = 0, within5 = 0;
         SL_TRY(sl_loader_next(loader, &b));
+        sl_net_watch_labels(net, b->labels);
         SL_TRY(sl_net_forward(net, b->images, batch, 1.0f, &logits));
         struct sl_loss_args args = {.kind = loss,
                                     .labels = b->labels,

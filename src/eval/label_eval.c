@@ -47,6 +47,7 @@ static sl_status count(struct sl_net *net, struct sl_device *dev, struct sl_load
         const float *logits;
         const size_t some = l->images - i < batch ? l->images - i : batch;
         SL_TRY(sl_loader_next(loader, &b));
+        sl_net_watch_labels(net, b->labels);
         SL_TRY(sl_net_forward(net, b->images, some, 1.0f, &logits));
         SL_TRY(dev->ops->download(dev, host, logits, some * l->classes * sizeof *host));
         for (size_t r = 0; r < some; r++) {

@@ -11,6 +11,9 @@ SL_ATTN_KERNEL_LIST(DECLARE)
 #define ENTRY(isa, symbol) &symbol,
 static const struct sl_attn_kernel *const tables[] = {SL_ATTN_KERNEL_LIST(ENTRY)};
 
+const struct sl_attn_tile sl_attn_tiles[SL_ATTENTION_TILES] = {
+    {1, 16}, {8, 16}, {16, 32}, {32, 32}};
+
 const struct sl_attn_kernel *sl_attn_kernel_for(enum sl_isa isa, sl_dtype type)
 {
     const struct sl_attn_kernel *best = tables[0];

@@ -74,7 +74,16 @@ struct sl_attn_kernel {
                        bool backward, float *sums, void *work);
     void (*linear_rows)(const struct sl_attn_head *head, const struct sl_attn_range *range,
                         bool backward, const float *sums, size_t parts, void *work);
+    /* Statistics of the head's weights, added to stats; NULL where `linear_sum` is. */
+    size_t (*count_bytes)(const struct sl_attn_head *head);
+    void (*count)(const struct sl_attn_head *head, void *work, sl_attention_stats *stats);
 };
+
+/* The tiles that statistics look at (sl_attention_stats): 32 queries and 32 keys at most. */
+struct sl_attn_tile {
+    size_t queries, keys;
+};
+extern const struct sl_attn_tile sl_attn_tiles[SL_ATTENTION_TILES];
 
 /* The best kernels of the list at or below `isa` for operands of `type`. Static, never NULL. */
 const struct sl_attn_kernel *sl_attn_kernel_for(enum sl_isa isa, sl_dtype type);

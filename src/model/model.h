@@ -86,6 +86,11 @@ sl_status sl_net_params_changed(struct sl_net *net);
  * the next pass. mix: mixup weight, 1 = none. */
 sl_status sl_net_forward(struct sl_net *net, const uint8_t *images, size_t n, float mix,
                          const float **logits);
+/* Statistics of every block's attention are added to stats [depth, H] in forward passes from now
+ * on; NULL ends that. */
+sl_status sl_net_watch_attention(struct sl_net *net, sl_attention_stats *stats);
+/* labels [batch] of the next passes: watching leaves images of negative label out. */
+void sl_net_watch_labels(struct sl_net *net, const int32_t *labels);
 /* The head's input of the last forward: device [n, D] in the net's type, borrowed until the next
  * pass. (big_vision's "pre_logits": the tanh of rep_size, else the pooled tokens.) */
 const void *sl_net_features(const struct sl_net *net);

@@ -205,6 +205,26 @@ sl_status sl_net_forward(struct sl_net *net, const uint8_t *images, size_t n, fl
     return SL_OK;
 }
 
+sl_status sl_net_watch_attention(struct sl_net *net, sl_attention_stats *stats)
+{
+    net->watched = NULL;
+    net->watched_labels = NULL;
+    if (!stats)
+        return SL_OK;
+    const struct sl_attn_args args = sl_net_attn_args(net, 0);
+    sl_device_plan_begin(net->dev);
+    const sl_status planned = net->dev->ops->attn_stats(net->dev, &args, NULL, stats);
+    SL_TRY(sl_device_plan_end(net->dev));
+    SL_TRY(planned);
+    net->watched = stats;
+    return SL_OK;
+}
+
+void sl_net_watch_labels(struct sl_net *net, const int32_t *labels)
+{
+    net->watched_labels = labels;
+}
+
 const void *sl_net_features(const struct sl_net *net)
 {
     return net->acts.rep ? net->acts.rep : net->acts.pooled;

@@ -104,8 +104,10 @@ struct sl_net {
     uint8_t *images;       /* [B, SH, SW, 3] */
     size_t B, N, L, T, D, H, K, F, C, prefix; /* alphabet of ops.h; prefix = L - N */
     sl_dtype type, dln_type;
-    size_t images_in; /* images of the last forward pass */
-    float mix;        /* of the last forward pass */
+    size_t images_in;              /* images of the last forward pass */
+    float mix;                     /* of the last forward pass */
+    sl_attention_stats *watched;   /* [depth, H], or NULL */
+    const int32_t *watched_labels; /* [B] of the next forward pass, or NULL: all count */
 };
 
 /* ---- layout.c ---- */

@@ -225,6 +225,10 @@ struct sl_backend_ops {
     sl_status (*norm_bwd)(struct sl_device *, const struct sl_norm_args *);
     sl_status (*attn_fwd)(struct sl_device *, const struct sl_attn_args *);
     sl_status (*attn_bwd)(struct sl_device *, const struct sl_attn_args *);
+    /* Adds the statistics of the weights to stats [H]; images [B] of negative label are left out,
+     * NULL = none. v and o are not touched. */
+    sl_status (*attn_stats)(struct sl_device *, const struct sl_attn_args *, const int32_t *labels,
+                            sl_attention_stats *stats);
     sl_status (*gate_fwd)(struct sl_device *, const struct sl_gate_args *);
     sl_status (*gate_bwd)(struct sl_device *, const struct sl_gate_args *);
     sl_status (*embed_fwd)(struct sl_device *, const struct sl_embed_args *);

@@ -64,6 +64,9 @@ for batch in 1 7 64 1000; do
         fail "eval --batch $batch differs: $(cat b$batch)"
 done
 expect_out '"length": 16' "$program" eval "$run/checkpoints/step-000000060" --format json
+expect_out '^  all +[0-9.]+ .*\([-0-9.e]+ \.\. [-0-9.e]+\)$' "$program" eval "$run" --attention-stats
+expect_out '"attention": \[\{"block": 0, "head": 0, "zeros": 0\.[0-9]+, "zero_tiles": \{"1x16"' \
+    "$program" eval "$run" --attention-stats --format json
 expect 66 "no such|No such" "$program" eval gone.safetensors
 echo '[[0, 3], [], 2]' >labels.json
 expect_out '4 of 9 classes matched' "$program" eval "$run" --classes intersect \

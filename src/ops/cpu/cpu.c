@@ -82,6 +82,7 @@ static const struct sl_backend_ops cpu_ops = {
     .norm_bwd = sl_cpu_norm_bwd,
     .attn_fwd = sl_cpu_attn_fwd,
     .attn_bwd = sl_cpu_attn_bwd,
+    .attn_stats = sl_cpu_attn_stats,
     .gate_fwd = sl_cpu_gate_fwd,
     .gate_bwd = sl_cpu_gate_bwd,
     .embed_fwd = sl_cpu_embed_fwd,

@@ -44,6 +44,9 @@ sl_status sl_cpu_measure_peak(struct sl_device *, sl_dtype type, double seconds,
 /* attention.c */
 sl_status sl_cpu_attn_fwd(struct sl_device *, const struct sl_attn_args *);
 sl_status sl_cpu_attn_bwd(struct sl_device *, const struct sl_attn_args *);
+/* attention_stats.c */
+sl_status sl_cpu_attn_stats(struct sl_device *, const struct sl_attn_args *, const int32_t *labels,
+                            sl_attention_stats *stats);
 /* norm.c */
 sl_status sl_cpu_norm_fwd(struct sl_device *, const struct sl_norm_args *);
 sl_status sl_cpu_norm_bwd(struct sl_device *, const struct sl_norm_args *);
