@@ -50,10 +50,12 @@ const struct cli_verb cli_verbs[] = {
      "  softless bench train vit-s16-bench --steps 10\n"
      "  softless bench infer vit-s16-bench --batch 1\n",
      cli_bench},
-    {"data", "info|index SPEC", "what a data set holds; index files of tar shards",
+    {"data", "info|index SPEC, pack SPEC FOLDER",
+     "what a data set holds; tar shards and their index",
      "  softless data info fashion-mnist:train            # classes, counts, sizes, bad files\n"
      "  softless data info photos/ --format json\n"
      "  softless data info 'imagenet/train-{0000..1023}.tar'\n"
+     "  softless data pack photos/ shards/ --shard-images 500   # photos/ as tar shards\n"
      "  softless data index 'imagenet/train-{0000..1023}.tar'   # opens at once from now on\n",
      cli_data},
 };

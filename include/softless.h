@@ -311,6 +311,30 @@ SL_API sl_status sl_data_info(const char *spec, bool json, char **text);
 /* Writes TAR.idx beside every tar shard of SPEC, so that the set opens without reading the tars. */
 SL_API sl_status sl_data_index(const char *spec);
 
+/* What packing does with an image that is damaged: SL_PACK_KEEP does not decode and so does not
+ * know, the others decode every image. */
+typedef enum sl_pack_bad { SL_PACK_KEEP, SL_PACK_STOP, SL_PACK_SKIP } sl_pack_bad;
+
+typedef struct sl_pack_options {
+    size_t shard_images; /* images a shard; 0 = 1000 */
+    uint64_t seed;       /* of the order of the images */
+    bool in_order;       /* as the data set has them, not shuffled */
+    sl_pack_bad on_bad;
+    void (*progress)(void *user, size_t done, size_t total); /* may be NULL */
+    void *user;
+} sl_pack_options;
+
+typedef struct sl_pack_result {
+    size_t shards, images, left_out;
+    uint64_t bytes;
+} sl_pack_result;
+
+/* Writes the image files of SPEC (a folder of class folders, tar shards) as WebDataset shards
+ * FOLDER/shard-000000.tar, ..., with index files and classes.txt. FOLDER appears when all of it is
+ * on the disk; SL_ERR_CREATE if it exists. options may be NULL. */
+SL_API sl_status sl_data_pack(const char *spec, const char *folder, const sl_pack_options *options,
+                              sl_pack_result *result);
+
 /* ---- training and evaluation --------------------------------------------------------------- */
 
 typedef struct sl_train_progress {

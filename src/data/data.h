@@ -42,6 +42,9 @@ bool sl_dataset_names_samples(const struct sl_dataset *set);
 const char *sl_dataset_sample_name(const struct sl_dataset *set, size_t i, char buf[256]);
 /* Decodes sample i; safe from several threads at once. */
 sl_status sl_dataset_image(const struct sl_dataset *set, size_t i, struct sl_image *img);
+/* The undecoded file of sample i; *bytes is freed with sl_free. SL_ERR_CONFIG if the set's images
+ * are not files of their own. */
+sl_status sl_dataset_file(const struct sl_dataset *set, size_t i, char **bytes, size_t *n);
 /* Size of every image; false, and the size untouched, if they differ. */
 bool sl_dataset_image_size(const struct sl_dataset *set, size_t *h, size_t *w);
 /* True if the decoded images lie in memory already, so that caching them is useless. */

@@ -59,6 +59,7 @@ static const struct sl_format formats[] = {
      .usage = "[folder:]DIR",
      .open = sl_folder_open,
      .image = sl_folder_image,
+     .file = sl_folder_file,
      .sample_name = sl_folder_sample_name,
      .digest = sl_folder_digest,
      .free = sl_folder_free},
@@ -66,6 +67,7 @@ static const struct sl_format formats[] = {
      .usage = "[wds:]DIR/shard-{000000..000127}.tar or wds:DIR",
      .open = sl_wds_open,
      .image = sl_wds_image,
+     .file = sl_wds_file,
      .sample_name = sl_wds_sample_name,
      .digest = sl_wds_digest,
      .write_index = sl_wds_write_index,
@@ -284,6 +286,18 @@ sl_status sl_dataset_image(const struct sl_dataset *set, size_t i, struct sl_ima
     if (i >= set->count)
         SL_FAIL(SL_ERR_ARGUMENT, "data set \"%s\": sample %zu of %zu", set->spec, i, set->count);
     return set->format->image(set, set->first + i, img);
+}
+
+sl_status sl_dataset_file(const struct sl_dataset *set, size_t i, char **bytes, size_t *n)
+{
+    if (i >= set->count)
+        SL_FAIL(SL_ERR_ARGUMENT, "data set \"%s\": sample %zu of %zu", set->spec, i, set->count);
+    if (!set->format->file)
+        SL_FAIL(SL_ERR_CONFIG,
+                "data set \"%s\": its images are not files; give a folder of class folders, or "
+                "tar shards",
+                set->spec);
+    return set->format->file(set, set->first + i, bytes, n);
 }
 
 bool sl_dataset_image_size(const struct sl_dataset *set, size_t *h, size_t *w)

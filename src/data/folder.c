@@ -211,14 +211,23 @@ static const char *file_name(const struct sl_dataset *set, size_t i)
     return f->names + f->files[i].name;
 }
 
+sl_status sl_folder_file(const struct sl_dataset *set, size_t i, char **bytes, size_t *n)
+{
+    const struct folder *f = set->state;
+    char *path = sl_path_join(f->root, file_name(set, i));
+    if (!path)
+        return SL_ERR_MEMORY;
+    const sl_status st = sl_read_file(path, file_cap, bytes, n);
+    sl_free(path);
+    return st;
+}
+
 sl_status sl_folder_image(const struct sl_dataset *set, size_t i, struct sl_image *img)
 {
     const struct folder *f = set->state;
     char *bytes = NULL, *path = sl_path_join(f->root, file_name(set, i));
     size_t n = 0;
-    if (!path)
-        return SL_ERR_MEMORY;
-    sl_status st = sl_read_file(path, file_cap, &bytes, &n);
+    sl_status st = path ? sl_folder_file(set, i, &bytes, &n) : SL_ERR_MEMORY;
     if (st == SL_OK)
         st = sl_image_decode(bytes, n, path, img);
     sl_free(bytes);

@@ -27,6 +27,8 @@ struct sl_format {
     sl_status (*open)(struct sl_dataset *set, const char *rest);
     /* Sample i of the whole set, 0 <= i < total; several threads at once. */
     sl_status (*image)(const struct sl_dataset *set, size_t i, struct sl_image *img);
+    /* NULL: images are not files. The file of sample i; *bytes is freed with sl_free. */
+    sl_status (*file)(const struct sl_dataset *set, size_t i, char **bytes, size_t *n);
     /* NULL: samples have numbers, no names. */
     const char *(*sample_name)(const struct sl_dataset *set, size_t i, char buf[256]);
     /* Adds what labels and class names do not cover to the digest. */
@@ -58,11 +60,13 @@ void sl_stored_free(void *state);
 sl_status sl_cifar_open(struct sl_dataset *set, const char *rest);
 sl_status sl_folder_open(struct sl_dataset *set, const char *rest);
 sl_status sl_folder_image(const struct sl_dataset *set, size_t i, struct sl_image *img);
+sl_status sl_folder_file(const struct sl_dataset *set, size_t i, char **bytes, size_t *n);
 const char *sl_folder_sample_name(const struct sl_dataset *set, size_t i, char buf[256]);
 void sl_folder_digest(const struct sl_dataset *set, sl_hash *hash);
 void sl_folder_free(void *state);
 sl_status sl_wds_open(struct sl_dataset *set, const char *rest);
 sl_status sl_wds_image(const struct sl_dataset *set, size_t i, struct sl_image *img);
+sl_status sl_wds_file(const struct sl_dataset *set, size_t i, char **bytes, size_t *n);
 const char *sl_wds_sample_name(const struct sl_dataset *set, size_t i, char buf[256]);
 void sl_wds_digest(const struct sl_dataset *set, sl_hash *hash);
 sl_status sl_wds_write_index(const struct sl_dataset *set);

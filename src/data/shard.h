@@ -30,6 +30,7 @@ sl_status sl_shard_add(struct sl_shard *shard, uint64_t offset, size_t size, int
 /* ---- index files: what sl_shard_scan found, so that a shard opens without being read ---- */
 
 #define SL_INDEX_ENDING ".idx"
+#define SL_CLASSES_FILE "classes.txt" /* beside the shards: class names, one a line */
 /* Writes TAR.idx. */
 sl_status sl_shard_index_write(const char *tar, const struct sl_shard *shard);
 /* SL_ERR_DATA if the index is damaged or describes a tar of another size. */

@@ -15,7 +15,6 @@
 #include "data/format.h"
 #include "data/shard.h"
 
-#define CLASSES_FILE "classes.txt"
 static const size_t text_cap = (size_t)64 << 20;
 static const size_t index_cap = (size_t)4 << 30;
 
@@ -222,8 +221,8 @@ static sl_status read_classes(struct sl_dataset *set)
 {
     const struct wds *w = set->state;
     const char *slash = strrchr(w->paths[0], '/');
-    char *path =
-        sl_asprintf("%.*s" CLASSES_FILE, slash ? (int)(slash + 1 - w->paths[0]) : 0, w->paths[0]);
+    char *path = sl_asprintf("%.*s" SL_CLASSES_FILE, slash ? (int)(slash + 1 - w->paths[0]) : 0,
+                             w->paths[0]);
     char *text = NULL;
     size_t n = 0;
     sl_status st = path ? SL_OK : SL_ERR_MEMORY;
@@ -289,27 +288,36 @@ const char *sl_wds_sample_name(const struct sl_dataset *set, size_t i, char buf[
     return buf;
 }
 
-static sl_status decode_sample(const char *path, const sl_file *file,
-                               const struct sl_shard_sample *s, struct sl_image *img)
+sl_status sl_wds_file(const struct sl_dataset *set, size_t i, char **bytes, size_t *n)
 {
-    char *bytes, name[256];
-    SL_TRY(SL_NEW(bytes, s->size));
-    sl_status st = sl_file_read(file, s->offset, bytes, s->size);
+    const struct wds *w = set->state;
+    const size_t s = shard_of(set, i);
+    const struct sl_shard_sample *sample = &w->shards[s].samples[i - set->part_first[s]];
+    char *read;
+    sl_file file;
+    SL_TRY(sl_file_open(w->paths[s], &file));
+    sl_status st = SL_NEW(read, sample->size);
     if (st == SL_OK)
-        st = sl_image_decode(bytes, s->size, name_in(path, file, s->offset, name), img);
-    sl_free(bytes);
-    return st;
+        st = sl_file_read(&file, sample->offset, read, sample->size);
+    sl_file_close(&file);
+    if (st != SL_OK) {
+        sl_free(read);
+        return st;
+    }
+    *bytes = read;
+    *n = sample->size;
+    return SL_OK;
 }
 
 sl_status sl_wds_image(const struct sl_dataset *set, size_t i, struct sl_image *img)
 {
-    const struct wds *w = set->state;
-    const size_t s = shard_of(set, i);
-    sl_file file;
-    SL_TRY(sl_file_open(w->paths[s], &file));
-    const sl_status st =
-        decode_sample(w->paths[s], &file, &w->shards[s].samples[i - set->part_first[s]], img);
-    sl_file_close(&file);
+    char *bytes, name[256];
+    size_t n;
+    SL_TRY(sl_wds_file(set, i, &bytes, &n));
+    sl_status st = sl_image_decode(bytes, n, "image", img);
+    if (st == SL_ERR_DATA) /* its name costs a read, so it is found for bad images only */
+        st = sl_image_decode(bytes, n, sl_wds_sample_name(set, i, name), img);
+    sl_free(bytes);
     return st;
 }
 

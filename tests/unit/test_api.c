@@ -35,6 +35,7 @@ static size_t refused;
 
 static void test_null_and_out_of_range(void **state)
 {
+    sl_pack_result packed;
     (void)state;
     char *text = NULL;
     sl_context *other = NULL;
@@ -94,6 +95,10 @@ static void test_null_and_out_of_range(void **state)
     REFUSED(sl_data_info(NULL, false, &text));
     REFUSED(sl_data_info("x", false, NULL));
     REFUSED(sl_data_index(NULL));
+    REFUSED(sl_data_pack(NULL, "x", NULL, &packed));
+    REFUSED(sl_data_pack("x", NULL, NULL, &packed));
+    REFUSED(sl_data_pack("x", "", NULL, &packed));
+    REFUSED(sl_data_pack("x", "y", NULL, NULL));
     REFUSED(sl_train(NULL, recipe, NULL, &result));
     REFUSED(sl_train(ctx, NULL, NULL, &result));
     REFUSED(sl_train(ctx, recipe, NULL, NULL));
