@@ -8,6 +8,7 @@
 #include <stdio.h>
 
 #include "base/alloc.h"
+#include "base/log.h"
 #include "train/run.h"
 
 enum { SKIPS_IN_ROW = 3, SKIPS_IN_ALL = 20, FAILED_SAVES = 3 };
@@ -181,6 +182,10 @@ static sl_status train(struct sl_run *r, sl_train_result *result)
                            &r->last_eval));
     SL_TRY(save(r, "final"));
     SL_TRY(write_model(r));
+    const size_t bad = sl_loader_bad_samples(r->train_loader);
+    if (bad > 0)
+        sl_log(SL_LOG_WARN, "bad images skipped in training: %zu of %zu; their names stand above",
+               bad, sl_dataset_count(r->train_set));
     fill_result(r, result);
     return sl_run_finish(r->dir, result);
 }
