@@ -183,10 +183,12 @@ static struct ahead next_rows(const struct run *r, const struct block *b, size_t
 {
     const struct sl_gemm_args *a = r->args;
     const size_t size = element_size(a->type), mr = r->plan.kernels->mr, row = b->m0 * mr;
-    const bool none = k >= (b->chunk + 1) * r->plan.chunk_k || k >= a->k;
+    if (k >= (b->chunk + 1) * r->plan.chunk_k || k >= a->k) {
+        return (struct ahead){.count = 0};
+    }
     const size_t bytes = (least(b->m1 * mr, a->m) - row) * size;
     return (struct ahead){.lines = (const char *)a->a + (k * a->lda + row) * size,
-                          .count = none ? 0 : bytes / LINE + 1,
+                          .count = bytes / LINE + 1,
                           .group = SIZE_MAX,
                           .tile = LINE,
                           .step = a->lda * size};
@@ -201,9 +203,11 @@ static struct ahead next_panels(const struct run *r, const struct block *b, size
     const bool same = k0 + k < p->k_packed;
     const size_t n0 = same ? b->n0 : b->n_next, at = same ? k0 + k : 0;
     const bool cold = same ? b->n_last != b->n0 : n0 < p->n_tiles && n0 != b->n0;
-    const bool none = p->b != SL_GEMM_B_READY || !cold;
+    if (p->b != SL_GEMM_B_READY || !cold) {
+        return (struct ahead){.count = 0};
+    }
     return (struct ahead){.lines = (const char *)r->args->b_packed + (n0 * p->k_packed + at) * row,
-                          .count = none ? 0 : (b->n1 - b->n0) * (row / LINE),
+                          .count = (b->n1 - b->n0) * (row / LINE),
                           .group = row / LINE,
                           .panel = p->k_packed * row,
                           .tile = k * LINE,
