@@ -87,8 +87,8 @@ code=0
 [ "$code" = 1 ] || fail "--require-top1 gives exit $code"
 
 images=$root/tests/golden/images
-png=$(find "$images" -name '*.png' | head -n 1)
-jpeg=$(find "$images" -name '*.jpg' -o -name '*.jpeg' | head -n 1)
+png=$(find "$images" -name '*.png' | sed -n 1p)
+jpeg=$(find "$images" -name '*.jpg' -o -name '*.jpeg' | sed -n 1p)
 "$program" train tiny.yaml -q --set 'data.eval_ops=[resize(16)]' --run-dir images >out
 expect_out ' : 0\.[0-9]{4}' "$program" predict images "$png" "$jpeg" --top 2
 expect_out '"logits": \[-?[0-9]' "$program" predict images "$png" --format json --logits

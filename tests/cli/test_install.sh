@@ -25,8 +25,8 @@ mkdir elsewhere
 # ---- a model, and what the program says of an image ----
 "$prefix/bin/softless" train tiny.yaml -q --set 'data.eval_ops=[resize(16)]' --run-dir run >out
 images=$root/tests/golden/images
-png=$(find "$images" -name '*.png' | sort | head -n 1)
-jpeg=$(find "$images" -name '*.jpg' | sort | head -n 1)
+png=$(find "$images" -name '*.png' | sort | sed -n 1p)
+jpeg=$(find "$images" -name '*.jpg' | sort | sed -n 1p)
 "$prefix/bin/softless" predict run "$png" "$jpeg" >want
 
 # Runs the two examples built in folder $1.
@@ -53,8 +53,10 @@ for name in classify attention; do
         $(pkg-config --static --libs softless | sed 's/-lsoftless/-l:libsoftless.a/') -lm \
         -o static/$name || fail "$name.c with the static library"
 done
-ldd shared/classify | grep -q "$lib/libsoftless.so.0" || fail "shared/classify does not use $lib"
-ldd static/classify | grep -q libsoftless && fail "static/classify uses the shared library"
+ldd shared/classify >needs # a file: `grep -q` leaves a pipe early, and pipefail would count that
+grep -q "$lib/libsoftless.so.0" needs || fail "shared/classify does not use $lib: $(cat needs)"
+ldd static/classify >needs
+grep -q libsoftless needs && fail "static/classify uses the shared library"
 check_examples shared
 check_examples static
 
