@@ -37,6 +37,13 @@ const struct cli_verb cli_verbs[] = {
      "  softless import vit_b_16.safetensors --heads 12 --pixels imagenet --out b16.safetensors\n"
      "  softless train my.yaml --init s16.safetensors --reset-head --set model.h=relu\n",
      cli_import},
+    {"export", "RUN|WEIGHTS --out FILE", "a model as ONNX, or as safetensors with timm's names",
+     "  softless export runs/fashion-mnist-0123456789ab --out model.onnx\n"
+     "  softless export runs/fashion-mnist-0123456789ab --out model.safetensors\n"
+     "\n"
+     "ONNX (opset 17): images [batch, 3, height, width], RGB, scaled to the range that the file's\n"
+     "metadata names (pixel_range, mostly -1 1) -> logits [batch, classes]. For timm: docs/weights.md\n",
+     cli_export},
     {"config", "show RECIPE | check RECIPE... | keys",
      "a recipe resolved, recipes checked with their cost, or every key with its meaning",
      "  softless config show fashion-mnist\n"

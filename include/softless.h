@@ -279,6 +279,10 @@ SL_API void sl_model_free(sl_model **model);
 
 /* Writes weights, config, class names and preprocessing as safetensors, atomically. */
 SL_API sl_status sl_model_save(const sl_model *model, const char *path);
+/* Writes the model as ONNX (opset 17), atomically: input "images" float [batch, 3, height, width],
+ * RGB in the model's range of values (-1 .. 1 unless its recipe says otherwise; "pixel_range" in
+ * the file), output "logits" float [batch, classes]; batch is free. */
+SL_API sl_status sl_model_export_onnx(const sl_model *model, const char *path);
 
 typedef struct sl_model_info {
     size_t width, depth, heads, mlp, patch, image_height, image_width, classes;

@@ -5,6 +5,7 @@
 
 #include "base/alloc.h"
 #include "base/io.h"
+#include "model/export.h"
 #include "train/train.h"
 
 sl_status sl_model_find_weights(const char *path, char **file)
@@ -101,12 +102,23 @@ void sl_model_free(sl_model **model)
     *model = NULL;
 }
 
+static const float *host_params(const sl_model *model)
+{
+    return model->net_borrowed ? sl_net_param_data(model->net) : model->params;
+}
+
 sl_status sl_model_save(const sl_model *model, const char *path)
 {
     if (!model || !path)
         SL_FAIL(SL_ERR_ARGUMENT, "sl_model_save: model and path must not be NULL");
-    const float *params = model->net_borrowed ? sl_net_param_data(model->net) : model->params;
-    return sl_weights_replace(path, &model->meta, &model->table, params);
+    return sl_weights_replace(path, &model->meta, &model->table, host_params(model));
+}
+
+sl_status sl_model_export_onnx(const sl_model *model, const char *path)
+{
+    if (!model || !path)
+        SL_FAIL(SL_ERR_ARGUMENT, "sl_model_export_onnx: model and path must not be NULL");
+    return sl_export_onnx(path, &model->meta, &model->table, host_params(model));
 }
 
 sl_status sl_model_get_info(const sl_model *model, sl_model_info *info)

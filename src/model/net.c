@@ -4,10 +4,9 @@
  */
 #include "model/net.h"
 
-#include <math.h>
-
 #include "base/alloc.h"
 #include "base/checked.h"
+#include "model/posemb.h"
 
 /* ---- planning ---- */
 
@@ -83,24 +82,12 @@ fail:
     return st;
 }
 
-/* Fixed position embeddings [N, D] (recipe.md 8): sin and cos of column and row over D/4 wave
- * lengths from 1 to 10000. */
 static sl_status upload_sincos2d(struct sl_net *net)
 {
-    const size_t quarter = net->D / 4;
-    const size_t columns = net->options.vit.image_width / net->options.vit.patch;
+    const struct sl_vit_config *v = &net->options.vit;
     float *table = NULL;
     SL_TRY(SL_NEW(table, net->N * net->D));
-    for (size_t t = 0; t < net->N; t++)
-        for (size_t i = 0; i < quarter; i++) {
-            const double w = pow(10000.0, -(double)i / ((double)quarter - 1.0));
-            const double x = (double)(t % columns) * w, y = (double)(t / columns) * w;
-            float *row = table + t * net->D + i;
-            row[0] = (float)sin(x);
-            row[quarter] = (float)cos(x);
-            row[2 * quarter] = (float)sin(y);
-            row[3 * quarter] = (float)cos(y);
-        }
+    sl_posemb_sincos2d(v->image_width / v->patch, net->N, net->D, table);
     const sl_status st =
         net->dev->ops->upload(net->dev, net->acts.pos, table, net->N * net->D * sizeof *table);
     sl_free(table);

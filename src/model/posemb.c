@@ -93,3 +93,18 @@ fail:
     sl_free(tall);
     return st;
 }
+
+void sl_posemb_sincos2d(size_t columns, size_t N, size_t D, float *dst)
+{
+    const size_t quarter = D / 4;
+    for (size_t t = 0; t < N; t++)
+        for (size_t i = 0; i < quarter; i++) {
+            const double w = pow(10000.0, -(double)i / ((double)quarter - 1.0));
+            const double x = (double)(t % columns) * w, y = (double)(t / columns) * w;
+            float *row = dst + t * D + i;
+            row[0] = (float)sin(x);
+            row[quarter] = (float)cos(x);
+            row[2 * quarter] = (float)sin(y);
+            row[3 * quarter] = (float)cos(y);
+        }
+}

@@ -15,4 +15,8 @@ enum sl_posemb_filter {
 sl_status sl_posemb_resample(enum sl_posemb_filter filter, const float *src, size_t old_h,
                              size_t old_w, float *dst, size_t h, size_t w, size_t D);
 
+/* Fixed positions dst [N, D] of a grid with `columns` columns (recipe.md 8): sin and cos of column
+ * and row over D/4 wave lengths from 1 to 10000. */
+void sl_posemb_sincos2d(size_t columns, size_t N, size_t D, float *dst);
+
 #endif

@@ -27,6 +27,17 @@ grep -q 'positions of 3 x 3 patches resampled to 5 x 5' err || fail "no word on 
 expect_out 'relu' "$program" inspect tuned
 expect 65 'head.weight is \[5, 16\]' "$program" train tune.yaml --init b.safetensors --run-dir other
 
+# and leave again: the ONNX file has all weights, the safetensors file is the same model
+"$program" export tuned --out tuned.onnx || fail "export"
+[ "$(stat -c %s tuned.onnx)" -gt "$((4 * $("$program" inspect tuned | sed -n 's/^parameters: //p')))" ] ||
+    fail "tuned.onnx has $(stat -c %s tuned.onnx) bytes"
+"$program" export b.safetensors --out copy.safetensors || fail "export"
+cmp b.safetensors copy.safetensors || fail "an exported model differs from its file"
+expect 64 'onnx or .safetensors' "$program" export tuned --out tuned.pb
+expect 64 'give --out' "$program" export tuned
+expect 66 'gone' "$program" export gone.safetensors --out x.onnx
+expect 73 'no/such' "$program" export tuned --out no/such/x.onnx
+
 expect 64 'give --out' "$program" import "$foreign/plain.npz"
 expect 64 'half' "$program" import "$foreign/plain.npz" --out x --pixels zero
 expect 64 'HEIGHTxWIDTH' "$program" import "$foreign/plain.npz" --out x --image-size 12y
@@ -38,4 +49,4 @@ expect 73 'no/such' "$program" import "$foreign/plain.npz" --out no/such/x.safet
 printf 'PK' >cut.npz
 expect 65 'not an npz file' "$program" import cut.npz --out x
 [ ! -e x ] || fail "a refused import left a file"
-finish 14
+finish 18
