@@ -42,7 +42,8 @@ const struct cli_verb cli_verbs[] = {
      "  softless export runs/fashion-mnist-0123456789ab --out model.safetensors\n"
      "\n"
      "ONNX (opset 17): images [batch, 3, height, width], RGB, scaled to the range that the file's\n"
-     "metadata names (pixel_range, mostly -1 1) -> logits [batch, classes]. For timm: docs/weights.md\n",
+     "metadata names (pixel_range, mostly -1 1) -> logits [batch, classes]. For timm: "
+     "docs/weights.md\n",
      cli_export},
     {"config", "show RECIPE | check RECIPE... | keys",
      "a recipe resolved, recipes checked with their cost, or every key with its meaning",
