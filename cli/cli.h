@@ -7,7 +7,7 @@
 
 #include <stdio.h>
 
-#include "softless.h"
+#include "softless_study.h"
 
 /* ---- options ---- */
 enum cli_kind { CLI_FLAG, CLI_TEXT, CLI_LIST, CLI_INT, CLI_REAL };
@@ -93,6 +93,16 @@ struct cli_spread {
 };
 struct cli_spread cli_spread_of(double *x, size_t n);
 
+/* ---- working off a study: sweep_work.c ---- */
+struct cli_work {
+    long jobs, threads; /* of each job; 0 = the machine's processors shared out */
+    double expiry_s;
+    const char *isa;
+    bool quiet;
+};
+/* Executes what is missing. *code is the exit code: of the first failed run, or 75 when stopped. */
+sl_status cli_sweep_work(sl_study *study, const struct cli_work *work, int *code);
+
 /* ---- verbs ---- */
 int cli_train(const struct cli_verb *verb, int argc, char **argv);
 int cli_eval(const struct cli_verb *verb, int argc, char **argv);
@@ -103,6 +113,7 @@ int cli_export(const struct cli_verb *verb, int argc, char **argv);
 int cli_inspect(const struct cli_verb *verb, int argc, char **argv);
 int cli_config(const struct cli_verb *verb, int argc, char **argv);
 int cli_data(const struct cli_verb *verb, int argc, char **argv);
+int cli_sweep(const struct cli_verb *verb, int argc, char **argv);
 int cli_bench(const struct cli_verb *verb, int argc, char **argv);
 
 #endif

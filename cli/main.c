@@ -53,6 +53,12 @@ const struct cli_verb cli_verbs[] = {
      "  softless config show my.yaml --set model.alpha=0.5 --origin\n"
      "  softless config keys\n",
      cli_config},
+    {"sweep", "STUDY [--plan | --status]", "the runs of a recipe with axes, those that are missing",
+     "  softless sweep paper/fig2-l49 --plan --gflops 150\n"
+     "  softless sweep paper/fig2-l49 --jobs 2\n"
+     "  softless sweep paper/fig2-l49 --status\n"
+     "  softless sweep my.yaml --dir /shared/my-study --set train.total_steps=500\n",
+     cli_sweep},
     {"bench", "attention | train RECIPE | infer RECIPE", "speed against the peak of the same run",
      "  softless bench attention --phi relu,softmax --len 49,196,784 --pass fwd,fwd+bwd\n"
      "  softless bench train vit-s16-bench --steps 10\n"

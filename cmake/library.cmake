@@ -39,6 +39,13 @@ target_compile_definitions(softless_objects PRIVATE ${SOFTLESS_DEFINITIONS}
     SOFTLESS_DATADIR_FROM_BIN="${SOFTLESS_DATADIR_FROM_BIN}")
 target_link_libraries(softless_objects PUBLIC ${SOFTLESS_LIBS} PRIVATE softless_flags)
 
+# The commit goes into the rows of study tables.
+add_custom_target(softless_commit BYPRODUCTS ${CMAKE_BINARY_DIR}/generated/study/commit.h
+    COMMAND ${CMAKE_COMMAND} -DSOURCE=${CMAKE_SOURCE_DIR}
+        -DOUT=${CMAKE_BINARY_DIR}/generated/study/commit.h -P ${CMAKE_SOURCE_DIR}/cmake/commit.cmake)
+add_dependencies(softless_objects softless_commit)
+target_include_directories(softless_objects PRIVATE ${CMAKE_BINARY_DIR}/generated)
+
 add_library(softless_static STATIC $<TARGET_OBJECTS:softless_objects>)
 set_target_properties(softless_static PROPERTIES OUTPUT_NAME softless EXPORT_NAME softless_static)
 target_include_directories(softless_static PUBLIC
@@ -70,7 +77,7 @@ if(NOT SOFTLESS_SANITIZE)
     install(TARGETS softless_shared EXPORT softlessTargets LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
     install(TARGETS softless_static EXPORT softlessStaticTargets
         ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
-    install(FILES include/softless.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+    install(FILES include/softless.h include/softless_study.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
     install(DIRECTORY recipes/ DESTINATION ${CMAKE_INSTALL_DATADIR}/softless/recipes
         FILES_MATCHING PATTERN "*.yaml")
     # Two sets: who links the shared library needs no development package of its dependencies.

@@ -1,5 +1,5 @@
 /*
- * softless.h - the one installed header of libsoftless.
+ * softless.h - the header of libsoftless; softless_study.h adds studies of many runs.
  *
  * Vision Transformers whose attention weights are phi(q k^T / sqrt(K)), phi = softmax or
  * phi = L^-alpha h ("Replacing softmax with ReLU in Vision Transformers", arXiv 2309.08586):

@@ -157,6 +157,17 @@ sl_status sl_recipe_init(struct sl_recipe *recipe);
 void sl_recipe_clear(struct sl_recipe *recipe);
 /* A recipe file by path, or by name under the installed recipes; not yet resolved. */
 sl_status sl_recipe_read(const char *path, struct sl_recipe *recipe);
+/* The same for a recipe with a sweep: each leaf below `sweep:` goes to the sink, its key without
+ * that word ("model.alpha", "model.alpha.from", "exclude"); those of bases come first. */
+struct sl_value;
+struct sl_sweep_sink {
+    sl_status (*leaf)(void *user, const char *key, const struct sl_value *value, const char *where);
+    void *user;
+};
+sl_status sl_recipe_read_study(const char *path, const struct sl_sweep_sink *sweep,
+                               struct sl_recipe *recipe);
+/* SL_ERR_CONFIG for a key that no option has, with the nearest. */
+sl_status sl_recipe_unknown_key(const char *where, const char *key);
 /* Every key with type, default, range and meaning, for --help. Owned by the caller (sl_free). */
 sl_status sl_options_help(char **text);
 

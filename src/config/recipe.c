@@ -47,7 +47,7 @@ static sl_status note_origin(struct sl_recipe *recipe, size_t option, const char
     return SL_OK;
 }
 
-static sl_status unknown_key(const char *where, const char *key)
+sl_status sl_recipe_unknown_key(const char *where, const char *key)
 {
     char escaped[SL_ESCAPED_SIZE];
     const size_t n = strlen(key);
@@ -74,7 +74,7 @@ sl_status sl_recipe_set(struct sl_recipe *recipe, const char *assignment, const 
     key[n] = '\0';
     const size_t i = sl_option_find(key);
     if (i == sl_n_options)
-        return unknown_key(origin, key);
+        return sl_recipe_unknown_key(origin, key);
     const sl_status st = sl_option_set_text(&sl_options[i], &recipe->config, equals + 1);
     if (st != SL_OK)
         return sl_error_prefix(st, "%s", origin);
@@ -86,6 +86,7 @@ sl_status sl_recipe_set(struct sl_recipe *recipe, const char *assignment, const 
 /* One level of a chain of recipes; `up` is the recipe that named this one as its base. */
 struct level {
     struct sl_recipe *recipe;
+    const struct sl_sweep_sink *sweep; /* NULL: a sweep is an error */
     const char *path;
     const struct level *up;
     int depth;
@@ -121,7 +122,8 @@ static sl_status read_base(const struct level *l, const char *name, size_t line)
             sl_error_prefix(st, "%s:%zu: base", l->path, line);
     }
     if (st == SL_OK) {
-        struct level base = {.recipe = l->recipe, .path = path, .up = l, .depth = l->depth + 1};
+        struct level base = {
+            .recipe = l->recipe, .sweep = l->sweep, .path = path, .up = l, .depth = l->depth + 1};
         st = parse_level(&base, text, size);
     }
     sl_free(text);
@@ -148,12 +150,15 @@ static sl_status on_leaf(void *user, const char *key, const struct sl_value *val
         return l->only_base ? read_base(l, value->items[0], line) : SL_OK;
     if (l->only_base)
         return SL_OK;
-    if (strncmp(key, "sweep", 5) == 0)
+    if (strncmp(key, "sweep.", 6) == 0 && l->sweep)
+        return l->sweep->leaf(l->sweep->user, key + 6, value, where);
+    if (strcmp(key, "sweep") == 0 || strncmp(key, "sweep.", 6) == 0)
         SL_FAIL(SL_ERR_CONFIG,
-                "%s: 'sweep' is not known to this version; it trains one recipe at a time", where);
+                "%s: '%s' belongs to a study of several runs; 'softless sweep RECIPE' works it off",
+                where, key);
     const size_t i = sl_option_find(key);
     if (i == sl_n_options)
-        return unknown_key(where, key);
+        return sl_recipe_unknown_key(where, key);
     const sl_status st = sl_option_set(&sl_options[i], &l->recipe->config, value);
     if (st != SL_OK)
         return sl_error_prefix(st, "%s", where);
@@ -171,10 +176,16 @@ static sl_status parse_level(struct level *l, const char *text, size_t size)
     return sl_yaml_read(l->path, text, size, on_leaf, l);
 }
 
+static sl_status parse_all(struct sl_recipe *recipe, const struct sl_sweep_sink *sweep,
+                           const char *path, const char *text, size_t size)
+{
+    struct level top = {.recipe = recipe, .sweep = sweep, .path = path};
+    return parse_level(&top, text, size);
+}
+
 sl_status sl_recipe_parse(struct sl_recipe *recipe, const char *path, const char *text, size_t size)
 {
-    struct level top = {.recipe = recipe, .path = path};
-    return parse_level(&top, text, size);
+    return parse_all(recipe, NULL, path, text, size);
 }
 
 /* Folder of the recipes installed with the running program, "" if /proc does not say: a tree that
@@ -222,6 +233,12 @@ static sl_status find_recipe(const char *name, char **path)
 
 sl_status sl_recipe_read(const char *path, struct sl_recipe *recipe)
 {
+    return sl_recipe_read_study(path, NULL, recipe);
+}
+
+sl_status sl_recipe_read_study(const char *path, const struct sl_sweep_sink *sweep,
+                               struct sl_recipe *recipe)
+{
     struct sl_recipe r = {.origin = NULL};
     char *file = NULL, *text = NULL;
     size_t size;
@@ -229,7 +246,7 @@ sl_status sl_recipe_read(const char *path, struct sl_recipe *recipe)
     SL_TRY_FREE(sl_recipe_init(&r));
     SL_TRY_FREE(find_recipe(path, &file));
     SL_TRY_FREE(read_recipe_file(file, &text, &size));
-    SL_TRY_FREE(sl_recipe_parse(&r, file, text, size));
+    SL_TRY_FREE(parse_all(&r, sweep, file, text, size));
     *recipe = r;
     r = (struct sl_recipe){.origin = NULL};
 fail:
@@ -318,7 +335,7 @@ sl_status sl_recipe_get(const struct sl_recipe *recipe, const char *key, char **
     const size_t i = sl_option_find(key);
     sl_text t = {0};
     if (i == sl_n_options)
-        return unknown_key("sl_recipe_get", key);
+        return sl_recipe_unknown_key("sl_recipe_get", key);
     sl_option_format(&sl_options[i], &recipe->config, &t);
     return sl_text_take(&t, text);
 }

@@ -163,7 +163,7 @@ static sl_status read_mapping(struct reader *r, const char *prefix, int depth)
         const yaml_mark_t mark = e.start_mark;
         const yaml_event_type_t type = e.type;
         sl_status st = SL_OK;
-        if (depth > 1)
+        if (depth > (strncmp(prefix, "sweep.", 6) == 0 ? 2 : 1)) /* an axis: {from, to, step} */
             st = fail_at(r, mark, "sections do not nest: keys are section.name at most");
         else if (type == YAML_SCALAR_EVENT)
             st = copy_scalar(r, &e, &name);

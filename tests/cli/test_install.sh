@@ -88,7 +88,7 @@ passed=$((passed + 1))
 
 # ---- C++ ----
 cat >header.cc <<'CXX'
-#include <softless.h>
+#include <softless_study.h>
 #include <cstdio>
 int main()
 {
@@ -110,8 +110,8 @@ for standard in c++11 c++17 c++20; do
     expect_out '^softless [0-9.]+ on ' ./header
 done
 # -pedantic C11, the header alone and first
-echo '#include <softless.h>' >header.c
+echo '#include <softless_study.h>' >header.c
 # shellcheck disable=SC2046,SC2086
-cc -std=c11 $strict -c header.c $(pkg-config --cflags softless) || fail "softless.h alone"
+cc -std=c11 $strict -c header.c $(pkg-config --cflags softless) || fail "softless_study.h alone"
 
 finish 48
