@@ -81,8 +81,10 @@ static sl_status make_dir(const char *path)
 {
     if (sl_io.mkdir(path, 0755) == 0)
         return sync_parent(path);
+    const int why = errno;
     if (sl_is_dir(path)) /* another process made it; or e.g. EROFS above a folder that is there */
         return SL_OK;
+    errno = why;
     return sl_io_error(SL_ERR_CREATE, "create the folder", path);
 }
 

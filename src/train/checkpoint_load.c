@@ -374,6 +374,22 @@ static sl_status best_dir(const char *root, const struct sl_checkpoint_info *inf
     return SL_OK;
 }
 
+/* Why none of the n checkpoints of a folder can be used; `newest` has left the last one's damage in
+ * the error text. */
+static sl_status no_checkpoint(const char *run_dir, size_t n)
+{
+    char text[SL_ERROR_TEXT_SIZE];
+    sl_error_copy(text);
+    if (n == 0)
+        SL_FAIL(
+            SL_ERR_INPUT,
+            "%s: there are neither weights nor checkpoints in it; name a run directory that has "
+            "some, a checkpoint or a .safetensors file",
+            run_dir);
+    SL_FAIL(SL_ERR_DATA, "%s: no checkpoint of %zu verifies; the last one tried: %s", run_dir, n,
+            text);
+}
+
 sl_status sl_checkpoint_weights_path(const char *run_dir, bool best, char **path)
 {
     sl_status st;
@@ -385,7 +401,7 @@ sl_status sl_checkpoint_weights_path(const char *run_dir, bool best, char **path
     SL_TRY_FREE(sl_checkpoint_list(root, "", &steps, &n));
     SL_TRY_FREE(newest(root, steps, n, false, false, &dir, &info));
     if (!dir) {
-        st = sl_error_set(SL_ERR_INPUT, "%s: there is no checkpoint that verifies", run_dir);
+        st = no_checkpoint(run_dir, n);
         goto fail;
     }
     if (best)

@@ -180,6 +180,10 @@ static sl_status train(struct sl_run *r, sl_train_result *result)
         SL_TRY(sl_eval_run(sl_stepper_net(r->stepper), r->eval_set, r->eval_loader,
                            r->config.train.batch / r->config.train.accumulate, r->config.train.loss,
                            &r->last_eval));
+    const size_t bad = sl_loader_bad_samples(r->train_loader);
+    if (bad > 0)
+        sl_run_log(&r->metrics, SL_LOG_WARN, "%zu of %zu training images were skipped as damaged",
+                   bad, sl_dataset_count(r->train_set));
     SL_TRY(save(r, "final"));
     SL_TRY(write_model(r));
     const size_t bad = sl_loader_bad_samples(r->train_loader);
@@ -211,7 +215,7 @@ sl_status sl_run_train(struct sl_device *dev, const struct sl_recipe *recipe,
         st = sl_run_dir_prepare(r.dir, &r.config);
         goto fail;
     }
-    SL_TRY_FREE(sl_make_dirs(r.dir));
+    SL_TRY_FREE(sl_run_dir_make(r.dir));
     SL_TRY_FREE(sl_run_lock(r.dir, &r.lock));
     SL_TRY_FREE(sl_run_open(&r));
     st = train(&r, result);

@@ -70,11 +70,45 @@ fail:
     return st;
 }
 
+/* A folder without config.yaml may hold what a process leaves that dies before it is written. */
+static bool may_precede_config(const char *name)
+{
+    static const char temporary[] = "config.yaml" SL_TEMP_MARK;
+    return strcmp(name, "lock") == 0 || strcmp(name, "lost+found") == 0 ||
+           strncmp(name, temporary, sizeof temporary - 1) == 0;
+}
+
+static sl_status refuse_foreign(const char *dir)
+{
+    char **names = NULL, shown[SL_ESCAPED_SIZE];
+    size_t n = 0;
+    sl_status st = SL_OK;
+    SL_TRY(sl_list_dir(dir, &names, &n));
+    for (size_t i = 0; i < n && st == SL_OK; i++)
+        if (!may_precede_config(names[i]))
+            st = sl_error_set(SL_ERR_CREATE,
+                              "%s: it holds '%s' but no config.yaml, so it is not a run directory; "
+                              "name another one, or an empty one",
+                              dir, sl_escape(names[i], strlen(names[i]), shown));
+    sl_names_free(&names, n);
+    return st;
+}
+
+sl_status sl_run_dir_make(const char *dir)
+{
+    char *config = sl_path_join(dir, "config.yaml");
+    if (!config)
+        return SL_ERR_MEMORY;
+    const bool ours = sl_is_file(config);
+    sl_free(config);
+    SL_TRY(sl_make_dirs(dir));
+    return ours ? SL_OK : refuse_foreign(dir);
+}
+
 sl_status sl_run_dir_prepare(const char *dir, const struct sl_config *config)
 {
     char *path = NULL, *yaml = NULL;
     sl_status st = SL_OK;
-    SL_TRY(sl_make_dirs(dir));
     path = sl_path_join(dir, "config.yaml");
     if (!path)
         return SL_ERR_MEMORY;

@@ -15,7 +15,11 @@
 sl_status sl_run_dir_choose(const struct sl_config *config, const sl_train_options *options,
                             char **dir);
 
-/* Makes the directory and its config.yaml, or compares with the one there: SL_ERR_CONFIG lists the
+/* Makes the directory. One that holds files but no config.yaml is somebody else's: SL_ERR_CREATE.
+ */
+sl_status sl_run_dir_make(const char *dir);
+
+/* Writes config.yaml into the directory, or compares with the one there: SL_ERR_CONFIG lists the
  * keys that differ, old -> new. */
 sl_status sl_run_dir_prepare(const char *dir, const struct sl_config *config);
 
