@@ -200,8 +200,9 @@ sl_status cli_parse(const struct cli_parse *p, int argc, char **argv, int *first
     }
     const int given = argc - optind;
     if (given < p->min || (p->max >= 0 && given > p->max))
-        return cli_usage("usage: softless %s %s; see 'softless %s --help'", p->verb->name,
-                         p->verb->arguments, p->verb->name);
+        return cli_usage("%d argument%s given; usage: softless %s %s; see 'softless %s --help'",
+                         given, given == 1 ? " is" : "s are", p->verb->name, p->verb->arguments,
+                         p->verb->name);
     *first = optind;
     return SL_OK;
 }

@@ -115,7 +115,7 @@ int main(int argc, char **argv)
         (strcmp(word, "help") == 0 && argc == 2))
         return print_usage();
     if (strcmp(word, "--version") == 0 || strcmp(word, "-v") == 0) {
-        printf("softless %s\n%s", sl_version(), sl_build_info());
+        printf("%s", sl_build_info());
         return cli_finish(SL_OK);
     }
     static char help[] = "--help";

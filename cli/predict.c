@@ -76,7 +76,8 @@ static void print_json(const sl_model *model, const char *path, const struct ans
 static void print_answer(const struct predict_args *a, const sl_model *model, const char *path,
                          const float *logits, struct answer *answers, size_t n)
 {
-    const size_t top = (size_t)a->top < n ? (size_t)a->top : n;
+    const bool all = a->format == CLI_CSV_FORMAT && a->logits; /* a row for each */
+    const size_t top = (size_t)a->top < n && !all ? (size_t)a->top : n;
     char buf[32];
     rank(logits, n, answers);
     if (a->format == CLI_JSON_FORMAT) {
@@ -140,7 +141,8 @@ int cli_predict(const struct cli_verb *verb, int argc, char **argv)
     const struct cli_option options[] = {
         {"top", 0, CLI_INT, &a.top, "K", "classes to print (default 5)"},
         {"format", 0, CLI_TEXT, &a.format_text, "FORMAT", "text, json or csv"},
-        {"logits", 0, CLI_FLAG, &a.logits, NULL, "print all logits too (text and json)"},
+        {"logits", 0, CLI_FLAG, &a.logits, NULL,
+         "print all logits too (csv: a row for every class)"},
     };
     const struct cli_parse p = {verb,       options, sizeof options / sizeof options[0],
                                 &a.machine, 2,       -1};
@@ -151,6 +153,8 @@ int cli_predict(const struct cli_verb *verb, int argc, char **argv)
     sl_status st = cli_parse(&p, argc, argv, &first, &stop);
     if (st == SL_OK && stop)
         return cli_finish(st);
+    if (st == SL_OK && a.top == 0)
+        st = cli_usage("--top takes 1 or more classes, not 0");
     if (st == SL_OK)
         st = cli_format_parse(a.format_text, true, &a.format);
     if (st == SL_OK)

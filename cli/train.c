@@ -139,7 +139,7 @@ int cli_train(const struct cli_verb *verb, int argc, char **argv)
          "runs/<name>-<hash of the recipe>)"},
         {"fresh", 0, CLI_FLAG, &a.options.fresh, NULL,
          "start anew in another directory (-2, -3, ...)"},
-        {"init", 0, CLI_TEXT, &a.options.init, "WEIGHTS", "start from these weights"},
+        {"init", 0, CLI_TEXT, &a.options.init, "WEIGHTS", "start from these weights, or a run's"},
         {"reset-head", 0, CLI_FLAG, &a.options.reset_head, NULL, "with --init: a new head"},
         {"strict", 0, CLI_FLAG, &a.options.strict, NULL, "a damaged checkpoint is an error"},
         {"dry-run", 0, CLI_FLAG, &a.dry_run, NULL, "print the resolved recipe and stop"},

@@ -180,7 +180,13 @@ static sl_status format_without_prefix(const char *spec, const struct sl_format 
         return SL_OK;
     }
     const sl_status st = sl_find_data(spec, NULL, &path);
+    const bool file = path && sl_is_file(path);
     sl_free(path);
+    if (file)
+        SL_FAIL(SL_ERR_INPUT,
+                "%s: it is a file; a data set is a folder of class folders, idx:IMAGES,LABELS, "
+                "idx:DIR:train|test or cifar10:DIR:train|test",
+                spec);
     if (st == SL_OK) {
         *format = find_format("folder", &rest);
         return SL_OK;

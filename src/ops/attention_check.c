@@ -102,6 +102,10 @@ static sl_status check_operand(const struct operand *x, const sl_attention *a, b
 {
     if (!x->p && !planning)
         SL_FAIL(SL_ERR_ARGUMENT, "attention: pointer %s is NULL", x->name);
+    const size_t size = a->dtype == SL_F32 ? sizeof(float) : sizeof(uint16_t);
+    if ((uintptr_t)x->p % size != 0)
+        SL_FAIL(SL_ERR_ARGUMENT,
+                "attention: pointer %s is not aligned to its elements of %zu bytes", x->name, size);
     if (!addressable(x, a))
         SL_FAIL(SL_ERR_ARGUMENT,
                 "attention: strides of %s (batch %zu, token %zu, head %zu) reach "

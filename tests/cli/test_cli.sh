@@ -25,6 +25,11 @@ expect 64 "SOFTLESS_THREADS is 'two'" env SOFTLESS_THREADS=two "$program" train 
 expect 64 "fwd, bwd" "$program" bench attention --pass sideways
 expect 64 "attention, train and infer" "$program" bench nothing
 
+expect 64 "1 to 32" "$program" eval x --batch 33
+expect 64 "1 or more" "$program" predict x y --top 0
+expect 64 "--init WEIGHTS" "$program" train tiny.yaml --reset-head
+expect 64 "SOFTLESS_THREADS is 'many'" env SOFTLESS_THREADS=many "$program" eval x
+
 # ---- recipes ----
 expect_out 'alpha: 0.5  # --set' "$program" config show tiny.yaml --set model.alpha=0.5 --origin
 expect_out 'model.h \(softmax\|relu' "$program" config keys
@@ -42,6 +47,7 @@ expect_out 'total_steps: 60' "$program" train tiny.yaml --dry-run
 expect_out '10000' "$program" data info fashion-mnist:test
 expect_out '"samples": *64|"count": *64|64' "$program" data info synthetic:n=64,classes=4,size=16 --format json
 expect 66 "nothere" "$program" data info nothere
+expect 66 "it is a file; a data set is" "$program" data info tiny.yaml
 mkdir empty
 expect 65 "empty" "$program" data info empty
 expect 66 "nothere" "$program" train tiny.yaml --set data.train=nothere
@@ -77,6 +83,13 @@ expect_out '"unlabelled": 1, "classes": 4, "matched_classes": 4, "top1": [0-9.]+
 expect 64 "all or intersect" "$program" eval "$run" --classes some
 expect 66 "nolabels" "$program" eval "$run" --labels nolabels.json
 expect 65 "classes" "$program" eval "$run" --data synthetic:n=64,classes=9,size=16
+expect 66 "neither weights nor checkpoints" "$program" eval empty
+cp -r "$run" damaged && rm damaged/model.safetensors
+for weights in damaged/checkpoints/step-*/weights.safetensors; do
+    printf X | dd of="$weights" bs=1 seek=9000 conv=notrunc status=none
+done
+expect 65 "no checkpoint of 3 verifies.*is damaged" "$program" eval damaged
+expect_out 'done at step 60' "$program" train tiny.yaml -q --init "$run" --run-dir again
 expect_out 'parameters: 5620' "$program" inspect "$run"
 expect_out '"memory_train"' "$program" inspect "$run" --format json
 head -c 5000 "$run/model.safetensors" >short.safetensors
@@ -100,6 +113,31 @@ expect 65 "bad.png" "$program" predict images bad.png "$png"
 grep -q ' : 0' out || fail "the good image beside a bad one was not predicted"
 expect 65 "size|16" "$program" predict "$run" "$png"
 
+# ---- class folders: names decide, damaged images ----
+for class in c1 c0; do
+    mkdir -p "photos/$class" && cp "$png" "photos/$class/a.png" && cp "$jpeg" "photos/$class/b.jpg"
+done
+folders='--set data.train=photos --set data.eval_ops=[resize(16)] --set data.train_ops=[resize(16)]'
+folders="$folders --set train.mixup=0 --set train.total_steps=9 -q"
+# shellcheck disable=SC2086
+"$program" train tiny.yaml $folders --set data.eval=photos --run-dir two >out
+mkdir part && cp -r photos/c1 part # c1 is number 1, also where there is no c0
+"$program" eval two --data photos --format json >whole.json
+"$program" eval two --data part --format json >part.json
+"$program" predict two "$png" "$jpeg" --top 1 --format csv >top.csv
+right=$(grep -c ',"c1",' top.csv || true)
+grep -q "\"top1\": $(awk "BEGIN {print $right / 2}")[,.]" part.json || fail "c1 alone: $(cat part.json top.csv)"
+cp -r part other && mv other/c1 other/c9
+expect 65 "the class 'c9' is none of the 2 classes of the model \(c0, c1\)" "$program" eval two --data other
+mkdir -p splits && cp -r photos splits/train
+expect 65 "name one of them, as in splits/train" "$program" data info splits
+cp bad.png part/c1/c.png
+expect 65 "part/c1/c.png" "$program" eval two --data part
+expect 65 "bad samples: 1 of 3" "$program" eval two --data part --max-bad 0.3
+expect_out 'left out: 1' "$program" eval two --data part --max-bad 0.5
+expect_out '"skipped": 1' "$program" eval two --data part --max-bad 0.5 --format json
+[ "$("$program" predict two "$png" --format csv --logits --top 1 | wc -l)" = 3 ] || fail "csv with all logits"
+
 # ---- benches ----
 expect_out '"phi": "relu", "impl": "[a-z0-9]+", "dtype": "fp32", "pass": "fwd", "len": 17, "head_dim": 8' \
     "$program" bench attention --len 17 --head-dim 8 --heads 2 --batch 2 --repeats 3 --format json
@@ -112,6 +150,16 @@ expect_out '"peak_percent"' "$program" bench infer tiny.yaml --classes 4 --steps
 
 # ---- places that cannot be written ----
 expect 74 "standard output" bash -c "'$program' config keys >/dev/full"
+expect 73 "cannot create the folder: (Not a directory|File exists)" "$program" train tiny.yaml -q --run-dir tiny.yaml
+if unshare -m true 2>/dev/null; then
+    mkdir readonly
+    # shellcheck disable=SC2016
+    expect 73 "readonly/run: cannot create the folder: Read-only" unshare -m sh -c \
+        'mount -t tmpfs -o ro none readonly && exec "$0" train tiny.yaml -q --run-dir readonly/run' "$program"
+fi
+mkdir home && touch home/notes.txt
+expect 73 "holds 'notes.txt' but no config.yaml" "$program" train tiny.yaml -q --run-dir home
+[ "$(ls home)" = notes.txt ] || fail "a folder that is no run directory was written to"
 touch file
 expect 73 "file" "$program" train tiny.yaml -q --run-dir file/run
 if [ "$(id -u)" != 0 ]; then
@@ -119,4 +167,4 @@ if [ "$(id -u)" != 0 ]; then
     expect 73 "locked" "$program" train tiny.yaml -q --run-dir locked/run
 fi
 
-finish 60
+finish 80
