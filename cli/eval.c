@@ -105,6 +105,8 @@ static void print_result(const sl_eval_result *r, const sl_model_info *info, boo
     } fields[] = {{"top1", r->top1}, {"top1_se", r->top1_se}, {"top5", r->top5},
                   {"loss", r->loss}, {"alpha", info->alpha},  {"length", r->length_used}};
     if (!json) {
+        if (r->skipped)
+            printf("damaged images left out: %zu\n", r->skipped);
         printf("images %zu, top-1 %.2f%% +- %.2f, top-5 %.2f%%", r->images, 100 * r->top1,
                100 * r->top1_se, 100 * r->top5);
         if (!isnan(r->loss))
@@ -150,6 +152,8 @@ int cli_eval(const struct cli_verb *verb, int argc, char **argv)
         {"labels", 0, CLI_TEXT, &o.labels, "FILE",
          "JSON labels, several for an image: ReaL's list, or by file name"},
         {"batch", 0, CLI_INT, &batch, "N", "images a pass (default 32)"},
+        {"max-bad", 0, CLI_REAL, &o.max_bad_fraction, "SHARE",
+         "leave out, and count, up to this share of damaged images (default 0)"},
         {"format", 0, CLI_TEXT, &format_text, "FORMAT", "text or json"},
         {"attention-stats", 0, CLI_FLAG, &attention, NULL,
          "zero weights, zero tiles, dead heads and row mass of every block"},
@@ -172,6 +176,8 @@ int cli_eval(const struct cli_verb *verb, int argc, char **argv)
     o.batch = (size_t)batch;
     if (st == SL_OK && !o.intersect && strcmp(classes, "all") != 0)
         st = cli_usage("--classes is '%s'; it must be all or intersect", classes);
+    if (st == SL_OK && !(o.max_bad_fraction >= 0 && o.max_bad_fraction <= 1))
+        st = cli_usage("--max-bad takes a share from 0 to 1, not %g", o.max_bad_fraction);
     if (st == SL_OK)
         st = cli_open(&machine, &ctx);
     if (st == SL_OK)
@@ -191,5 +197,9 @@ int cli_eval(const struct cli_verb *verb, int argc, char **argv)
     sl_model_free(&model);
     sl_context_close(&ctx);
     const int code = cli_finish(st);
-    return code == 0 && require > 0 && !(100 * result.top1 >= require) ? 1 : code;
+    if (code == 0 && require > 0 && !(100 * result.top1 >= require)) {
+        fprintf(stderr, "softless: top-1 is below the required %g%%\n", require);
+        return 1;
+    }
+    return code;
 }

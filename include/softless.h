@@ -173,8 +173,9 @@ typedef struct sl_attention {
     const uint8_t *key_mask; /* [B, Lk], 1 = valid key, 0 = padding; NULL = all valid */
 } sl_attention;
 
-/* o [B, Lq, H, K] at o_strides, assigned. Errors: SL_ERR_ARGUMENT (NULL, zero size, strides that
- * overlap heads), SL_ERR_UNSUPPORTED (names the shape), SL_ERR_MEMORY. */
+/* o [B, Lq, H, K] at o_strides, assigned; no output may share memory with an input. Errors:
+ * SL_ERR_ARGUMENT (NULL, misaligned, zero size, strides that overlap heads), SL_ERR_UNSUPPORTED
+ * (names the shape), SL_ERR_MEMORY. */
 SL_API sl_status sl_attention_forward(sl_context *ctx, const sl_attention *a, void *o,
                                       sl_strides o_strides);
 
@@ -359,7 +360,7 @@ typedef struct sl_train_options {
     const char *run_dir;     /* NULL = runs/<name>-<hash12> */
     const char *runs_root;   /* NULL = "runs" */
     bool fresh;              /* never continue: a new directory -2, -3, ... */
-    const char *init;        /* weights to start from, NULL = scratch */
+    const char *init;        /* weights or a run directory to start from, NULL = scratch */
     bool reset_head;         /* with init: the head may differ and is initialised anew */
     bool strict;             /* a corrupt checkpoint is an error instead of falling back */
     sl_progress_fn progress; /* may be NULL */
@@ -387,6 +388,8 @@ typedef struct sl_eval_options {
     bool intersect;     /* only classes that model and data set both name may be answered; without
                            it, a class that the model does not know is an error */
     size_t batch;       /* images a pass, 0 = 32; it changes memory and speed only */
+    double max_bad_fraction; /* damaged images are left out and counted up to this share of the set;
+                                0 = the first one is an error */
     sl_attention_stats *attention; /* [depth, heads] of every block (not of a MAP head): assigned;
                                       NULL = not measured */
 } sl_eval_options;

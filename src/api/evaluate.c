@@ -45,6 +45,9 @@ static sl_status run(sl_model *model, struct pass *p, sl_eval_result *r)
                                               .batch = batch,
                                               .workers = 1,
                                               .prefetch = 2,
+                                              .on_bad = p->o->max_bad_fraction > 0 ? SL_BAD_SKIP
+                                                                                   : SL_BAD_STOP,
+                                              .max_bad_fraction = p->o->max_bad_fraction,
                                               .world = 1};
     SL_TRY(sl_loader_create(&options, &p->loader));
     if (p->o->attention) {
@@ -70,6 +73,9 @@ sl_status sl_evaluate(sl_model *model, const sl_eval_options *options, sl_eval_r
     const char *data = p.o->data ? p.o->data : model->meta.data.eval;
     sl_eval_result r;
     sl_status st = SL_OK;
+    if (!(p.o->max_bad_fraction >= 0 && p.o->max_bad_fraction <= 1))
+        SL_FAIL(SL_ERR_ARGUMENT, "sl_evaluate: max_bad_fraction is %g; 0 to 1 is possible",
+                p.o->max_bad_fraction);
     if (!data[0])
         SL_FAIL(SL_ERR_ARGUMENT, "the model names no evaluation set; give one with --data");
     SL_TRY_FREE(sl_dataset_open(data, &p.set));

@@ -9,11 +9,19 @@
 sl_status sl_train(sl_context *ctx, const sl_recipe *recipe, const sl_train_options *options,
                    sl_train_result *result)
 {
-    static const sl_train_options none = {0};
+    sl_train_options o = options ? *options : (sl_train_options){0};
+    sl_train_result r;
+    char *weights = NULL;
     if (!ctx || !recipe || !result)
         SL_FAIL(SL_ERR_ARGUMENT, "sl_train: ctx, recipe and result must not be NULL");
-    sl_train_result r;
-    const sl_status st = sl_run_train(ctx->dev, recipe, options ? options : &none, &ctx->stop, &r);
+    if (o.reset_head && !o.init)
+        SL_FAIL(SL_ERR_ARGUMENT, "a new head is asked for, but no weights to start from; give "
+                                 "--init WEIGHTS with --reset-head");
+    if (o.init)
+        SL_TRY(sl_model_find_weights(o.init, &weights));
+    o.init = weights;
+    const sl_status st = sl_run_train(ctx->dev, recipe, &o, &ctx->stop, &r);
+    sl_free(weights);
     if (st == SL_ERR_INTERRUPTED)
         atomic_store(&ctx->stop, false);
     SL_TRY(st);

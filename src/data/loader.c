@@ -264,8 +264,8 @@ static sl_status count_samples(struct sl_loader *l, struct slot *s)
     }
     if ((double)l->bad > l->o.max_bad_fraction * (double)count)
         SL_FAIL(SL_ERR_DATA,
-                "%zu bad samples of %zu, more than data.max_bad_fraction = %g allows; `softless "
-                "data info` lists them",
+                "bad samples: %zu of %zu, more than data.max_bad_fraction = %g allows; 'softless "
+                "data info' lists them",
                 l->bad, count, l->o.max_bad_fraction);
     return SL_OK;
 }

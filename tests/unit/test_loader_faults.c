@@ -103,7 +103,7 @@ static void test_bound_on_bad_samples(void **state)
     for (size_t w = 0; w < WORKER_COUNTS; w++) {
         o.workers = worker_counts[w];
         assert_int_equal(first_failure(&o, SL_ERR_DATA, text), 3);
-        assert_non_null(strstr(text, "2 bad samples of 50"));
+        assert_non_null(strstr(text, "bad samples: 2 of 50"));
         assert_non_null(strstr(text, "max_bad_fraction"));
     }
     free_record(&clean);
