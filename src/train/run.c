@@ -180,10 +180,6 @@ static sl_status train(struct sl_run *r, sl_train_result *result)
         SL_TRY(sl_eval_run(sl_stepper_net(r->stepper), r->eval_set, r->eval_loader,
                            r->config.train.batch / r->config.train.accumulate, r->config.train.loss,
                            &r->last_eval));
-    const size_t bad = sl_loader_bad_samples(r->train_loader);
-    if (bad > 0)
-        sl_run_log(&r->metrics, SL_LOG_WARN, "%zu of %zu training images were skipped as damaged",
-                   bad, sl_dataset_count(r->train_set));
     SL_TRY(save(r, "final"));
     SL_TRY(write_model(r));
     const size_t bad = sl_loader_bad_samples(r->train_loader);

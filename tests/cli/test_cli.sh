@@ -25,7 +25,7 @@ expect 64 "SOFTLESS_THREADS is 'two'" env SOFTLESS_THREADS=two "$program" train 
 expect 64 "fwd, bwd" "$program" bench attention --pass sideways
 expect 64 "attention, train and infer" "$program" bench nothing
 
-expect 64 "1 to 32" "$program" eval x --batch 33
+expect 64 "a whole number" "$program" eval x --batch -1
 expect 64 "1 or more" "$program" predict x y --top 0
 expect 64 "--init WEIGHTS" "$program" train tiny.yaml --reset-head
 expect 64 "SOFTLESS_THREADS is 'many'" env SOFTLESS_THREADS=many "$program" eval x
