@@ -373,7 +373,10 @@ typedef struct sl_train_result {
     bool resumed, already_done;
     double val_top1, val_top1_se, val_loss; /* fractions; NaN without an evaluation set */
     double train_loss;                      /* mean of the last log interval */
-    double img_per_sec, wall_s, core_hours;
+    double img_per_sec;
+    double wall_s;     /* of all sessions of the run */
+    double cpu_s;      /* processor seconds of the process meanwhile, all threads */
+    double core_hours; /* wall_s times threads */
 } sl_train_result;
 
 /* Trains a recipe, or goes on with its run directory bit for bit. Returns SL_ERR_INTERRUPTED after

@@ -86,7 +86,7 @@ static sl_status build_row(const struct sl_study *s, size_t i, const sl_train_re
     for (size_t k = 0; k < sizeof values / sizeof *values; k++)
         add_real(t, values[k]);
     sl_text_addf(t, ",%llu", (unsigned long long)r->step);
-    add_real(t, 3600 * r->core_hours);
+    add_real(t, r->cpu_s);
     add_real(t, r->wall_s);
     add_real(t, r->img_per_sec);
     add_env(t, env, "threads");
@@ -106,7 +106,7 @@ static sl_status record_row(struct sl_study *s, size_t i, bool diverged, double 
                          .val_loss = NAN,
                          .train_loss = NAN,
                          .img_per_sec = NAN,
-                         .core_hours = core_s / 3600};
+                         .cpu_s = core_s};
     char *path = sl_study_path(s, "rows/", i, ".csv"), *run = sl_study_path(s, "runs/", i, ""),
          *text = NULL;
     sl_text t = {0};

@@ -27,34 +27,35 @@ static sl_status cut_metrics(const char *path, uint64_t offset)
                                          (unsigned long long)offset);
 }
 
-/* step and wall_s of one timing line; false if the line is torn or foreign. */
-static bool read_timing_line(const char *line, size_t size, uint64_t *step, double *wall_s)
+/* step and times of one timing line; false if the line is torn or foreign. */
+static bool read_timing_line(const char *line, size_t size, uint64_t *step, struct sl_spent *spent)
 {
     json_t *root = NULL;
     if (sl_json_parse(line, size, "timing.jsonl", STRUCTURE_CAP, &root) != SL_OK)
         return false;
     const bool ok = sl_json_uint(root, "step", "timing.jsonl", UINT64_MAX >> 1, step) == SL_OK &&
-                    sl_json_double(root, "wall_s", "timing.jsonl", wall_s) == SL_OK;
+                    sl_json_double(root, "wall_s", "timing.jsonl", &spent->wall_s) == SL_OK &&
+                    sl_json_double(root, "cpu_s", "timing.jsonl", &spent->cpu_s) == SL_OK;
     json_decref(root);
     return ok;
 }
 
-/* Keeps the lines up to `step` and takes the training time so far from the last of them. */
-static sl_status cut_timing(const char *path, uint64_t step, double *wall_s)
+/* Keeps the lines up to `step` and takes the time spent so far from the last of them. */
+static sl_status cut_timing(const char *path, uint64_t step, struct sl_spent *spent)
 {
     char *text = NULL;
     size_t size, keep = 0;
-    *wall_s = 0;
+    *spent = (struct sl_spent){0};
     if (!sl_is_file(path))
         return SL_OK;
     SL_TRY(sl_read_file(path, FILE_CAP, &text, &size));
     for (;;) {
         const char *line = text + keep, *end = memchr(line, '\n', size - keep);
         uint64_t at;
-        double wall;
-        if (!end || !read_timing_line(line, (size_t)(end - line), &at, &wall) || at > step)
+        struct sl_spent then;
+        if (!end || !read_timing_line(line, (size_t)(end - line), &at, &then) || at > step)
             break;
-        *wall_s = wall;
+        *spent = then;
         keep = (size_t)(end + 1 - text);
     }
     sl_free(text);
@@ -74,7 +75,7 @@ sl_status sl_metrics_open(const char *dir, uint64_t offset, uint64_t step, struc
             SL_TRY_FREE(SL_ERR_MEMORY);
     }
     SL_TRY_FREE(cut_metrics(paths[0], offset));
-    SL_TRY_FREE(cut_timing(paths[1], step, &x.wall_before_s));
+    SL_TRY_FREE(cut_timing(paths[1], step, &x.before));
     for (int i = 0; i < 3; i++)
         SL_TRY_FREE(sl_writer_append(paths[i], writers[i]));
     *m = x;

@@ -143,7 +143,8 @@ static sl_status one_step(struct sl_run *r)
 static void fill_result(struct sl_run *r, sl_train_result *result)
 {
     const double steps = (double)(r->state.step - r->first_step);
-    const double train_s = fmax(sl_now_s() - r->start - r->apart_s, 1e-9), wall = sl_run_wall_s(r);
+    const double train_s = fmax(sl_now_s() - r->start - r->apart_s, 1e-9);
+    const struct sl_spent spent = sl_run_spent(r);
     const bool seen = r->last_eval.images > 0;
     *result = (sl_train_result){
         .step = r->state.step,
@@ -153,8 +154,9 @@ static void fill_result(struct sl_run *r, sl_train_result *result)
         .val_loss = seen ? r->last_eval.loss : NAN,
         .train_loss = r->last_loss,
         .img_per_sec = steps * (double)r->config.train.batch / train_s,
-        .wall_s = wall,
-        .core_hours = wall * r->dev->threads / 3600,
+        .wall_s = spent.wall_s,
+        .cpu_s = spent.cpu_s,
+        .core_hours = spent.wall_s * r->dev->threads / 3600,
     };
     snprintf(result->run_dir, sizeof result->run_dir, "%s", r->dir);
 }
@@ -162,6 +164,7 @@ static void fill_result(struct sl_run *r, sl_train_result *result)
 static sl_status train(struct sl_run *r, sl_train_result *result)
 {
     r->start = r->last_progress = sl_now_s();
+    r->start_cpu = sl_cpu_s();
     r->first_step = r->state.step;
     sl_run_restart_interval(r);
     while (r->state.step < r->durations.total) {

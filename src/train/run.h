@@ -34,7 +34,7 @@ struct sl_run {
     size_t saves_failed; /* periodic ones, in a row */
     uint64_t saved_step; /* of the last periodic one that did not fail */
     /* clock */
-    double start, interval_start, interval_wait, last_progress;
+    double start, start_cpu, interval_start, interval_wait, last_progress;
     double apart_s; /* spent on evaluation and saving in this session */
     uint64_t first_step, interval_step;
 };
@@ -47,8 +47,8 @@ void sl_run_close(struct sl_run *r);
 struct sl_checkpoint_io sl_run_checkpoint_io(struct sl_run *r);
 
 /* run_report.c */
-double sl_run_wall_s(const struct sl_run *r); /* training time of all sessions of this run */
-void sl_run_progress(struct sl_run *r);       /* calls the progress function */
+struct sl_spent sl_run_spent(const struct sl_run *r); /* in all sessions of this run */
+void sl_run_progress(struct sl_run *r);               /* calls the progress function */
 void sl_run_restart_interval(struct sl_run *r);
 sl_status sl_run_log_interval(struct sl_run *r, const sl_step_result *last);
 sl_status sl_run_log_eval(struct sl_run *r);

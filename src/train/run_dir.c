@@ -177,6 +177,7 @@ static const struct {
     {"train_loss", offsetof(sl_train_result, train_loss)},
     {"img_per_sec", offsetof(sl_train_result, img_per_sec)},
     {"wall_s", offsetof(sl_train_result, wall_s)},
+    {"cpu_s", offsetof(sl_train_result, cpu_s)},
     {"core_hours", offsetof(sl_train_result, core_hours)},
 };
 enum { N_SUMMARY = sizeof summary_fields / sizeof summary_fields[0] };

@@ -33,10 +33,13 @@ sl_status sl_run_finish(const char *dir, const sl_train_result *result);
 sl_status sl_run_load_result(const char *dir, sl_train_result *result, bool *done);
 
 /* ---- metrics ---- */
+struct sl_spent {
+    double wall_s, cpu_s; /* clock, and processor seconds of all threads */
+};
 struct sl_metrics {
     sl_writer *metrics, *timing, *log;
-    uint64_t offset;      /* bytes of metrics.jsonl so far */
-    double wall_before_s; /* training seconds of earlier sessions of this run */
+    uint64_t offset;        /* bytes of metrics.jsonl so far */
+    struct sl_spent before; /* in earlier sessions of this run */
 };
 /* Cuts metrics.jsonl to `offset` bytes and timing.jsonl to lines of at most `step`, opens both and
  * log.txt for appending. */

@@ -14,9 +14,11 @@ static double epoch_of(const struct sl_run *r, uint64_t step)
     return (double)step * (double)r->config.train.batch / (double)sl_dataset_count(r->train_set);
 }
 
-double sl_run_wall_s(const struct sl_run *r)
+struct sl_spent sl_run_spent(const struct sl_run *r)
 {
-    return r->metrics.wall_before_s + sl_now_s() - r->start;
+    const struct sl_spent before = r->metrics.before;
+    return (struct sl_spent){.wall_s = before.wall_s + sl_now_s() - r->start,
+                             .cpu_s = before.cpu_s + sl_cpu_s() - r->start_cpu};
 }
 
 void sl_run_progress(struct sl_run *r)
@@ -82,18 +84,20 @@ static size_t resident_bytes(void)
 
 static sl_status log_timing(struct sl_run *r)
 {
-    const double spent = fmax(sl_now_s() - r->interval_start, 1e-9), wall = sl_run_wall_s(r);
+    const double interval_s = fmax(sl_now_s() - r->interval_start, 1e-9);
+    const struct sl_spent spent = sl_run_spent(r);
     const double images =
         (double)(r->state.step - r->interval_step) * (double)r->config.train.batch;
     sl_text t = {0};
     char *line = NULL;
     sl_text_addf(&t, "{\"step\": %llu", (unsigned long long)r->state.step);
-    add_number(&t, "wall_s", wall);
-    add_number(&t, "core_hours", wall * r->dev->threads / 3600);
-    add_number(&t, "img_per_sec", images / spent);
-    add_number(&t, "gflops", 3e-9 * sl_vit_flops(&r->config.model) * images / spent);
+    add_number(&t, "wall_s", spent.wall_s);
+    add_number(&t, "cpu_s", spent.cpu_s);
+    add_number(&t, "core_hours", spent.wall_s * r->dev->threads / 3600);
+    add_number(&t, "img_per_sec", images / interval_s);
+    add_number(&t, "gflops", 3e-9 * sl_vit_flops(&r->config.model) * images / interval_s);
     add_number(&t, "data_wait_frac",
-               (sl_loader_wait_s(r->train_loader) - r->interval_wait) / spent);
+               (sl_loader_wait_s(r->train_loader) - r->interval_wait) / interval_s);
     sl_text_addf(&t, ", \"rss_bytes\": %zu}", resident_bytes());
     SL_TRY(sl_text_take(&t, &line));
     const sl_status st = sl_timing_add(&r->metrics, line);
