@@ -8,7 +8,7 @@
 
 struct import_args {
     struct cli_machine machine;
-    const char *out, *part, *image_size, *pixels;
+    const char *out, *part, *image_size, *pixels, *positions;
     long heads;
 };
 
@@ -51,7 +51,8 @@ static sl_status parse_size(const char *text, sl_import_options *options)
 static sl_status import_options(const struct import_args *a, sl_import_options *options)
 {
     sl_status st = SL_OK;
-    *options = (sl_import_options){.part = a->part, .heads = (size_t)a->heads};
+    *options =
+        (sl_import_options){.part = a->part, .heads = (size_t)a->heads, .positions = a->positions};
     if (!a->out)
         return cli_usage("give --out FILE.safetensors");
     if (a->heads < 0)
@@ -83,6 +84,9 @@ int cli_import(const struct cli_verb *verb, int argc, char **argv)
          "side in pixels, or HEIGHTxWIDTH: positions are resampled (default: the file's)"},
         {"pixels", 0, CLI_TEXT, &a.pixels, "KIND",
          "normalisation in training: half ([-1, 1], default) or imagenet"},
+        {"positions", 0, CLI_TEXT, &a.positions, "KIND",
+         "resampling to another image size: linear (default for big_vision), antialiased (bicubic; "
+         "default for timm, torchvision) or bicubic (DINOv2)"},
         {"part", 0, CLI_TEXT, &a.part, "NAME", "the model inside a file that holds several: img"},
     };
     const struct cli_parse p = {verb,       options, sizeof options / sizeof options[0],

@@ -266,12 +266,16 @@ typedef struct sl_import_options {
     size_t heads;     /* 0 = as the file says; big_vision's do, torch's do not */
     size_t image_height, image_width; /* pixels; 0 = the grid the file was trained with */
     const double *mean, *std; /* [3], of (x/255 - mean) / std in training; NULL = 0.5 each */
+    /* How positions come to another image size: "linear" (corners aligned, big_vision),
+     * "antialiased" (bicubic, timm) or "bicubic" (PyTorch's plain one, DINOv2); NULL = as the
+     * file's own project does it. */
+    const char *positions;
 } sl_import_options;
 
 /* Reads big_vision's .npz (all layouts since 2020, AugReg's files too) or a .safetensors file with
  * timm's or torchvision's names as a softmax model; position embeddings are resampled to the image
- * size (linear with aligned corners, or bicubic antialiased, as the file's own project does), pixel
- * normalisation is folded into the patch embedding. options may be NULL. Owned by the caller.
+ * size, pixel normalisation is folded into the patch embedding. options may be NULL. Owned by the
+ * caller.
  * Errors: SL_ERR_DATA (every tensor that is missing, unexpected or of a wrong shape is named),
  * SL_ERR_ARGUMENT (something must be given in options). */
 SL_API sl_status sl_model_import(sl_context *ctx, const char *path,

@@ -33,7 +33,8 @@ sl_status sl_model_import(sl_context *ctx, const char *path, const sl_import_opt
     struct sl_import import = {.part = o->part,
                                .heads = o->heads,
                                .image_height = o->image_height,
-                               .image_width = o->image_width};
+                               .image_width = o->image_width,
+                               .positions = o->positions};
     sl_model *m = NULL;
     sl_status st;
     if (!ctx || !path || !model)

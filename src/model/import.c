@@ -357,13 +357,14 @@ static sl_status read_positions(struct import *im)
     const size_t first = table->cls != SIZE_MAX ? table->cls : table->reg;
     for (size_t i = 0; i < p.extra * D; i++) /* reg_token follows cls_token at once */
         im->params[table->params[first].offset + i] += im->buffer[i];
-    const bool big_vision_file = im->file.family == SL_FAMILY_BIG_VISION;
+    enum sl_posemb_filter filter =
+        im->file.family == SL_FAMILY_BIG_VISION ? SL_POSEMB_ALIGNED : SL_POSEMB_BICUBIC;
+    if (im->options->positions)
+        SL_TRY(sl_posemb_filter_find(im->options->positions, &filter));
     if (p.height != h || p.width != w)
         sl_log(SL_LOG_INFO, "%s: positions of %zu x %zu patches resampled to %zu x %zu (%s)",
-               im->file.path, p.height, p.width, h, w,
-               big_vision_file ? "linear, corners aligned" : "bicubic, antialiased");
-    return sl_posemb_resample(big_vision_file ? SL_POSEMB_ALIGNED : SL_POSEMB_BICUBIC,
-                              im->buffer + p.extra * D, p.height, p.width,
+               im->file.path, p.height, p.width, h, w, sl_posemb_description(filter));
+    return sl_posemb_resample(filter, im->buffer + p.extra * D, p.height, p.width,
                               im->params + table->params[table->pos].offset, h, w, D);
 }
 

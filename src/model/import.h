@@ -13,6 +13,7 @@ struct sl_import {
     /* Pixels the network was trained on: (x/255 - mean) / std per channel. Where that is not
      * [-1, 1] it is folded into the patch embedding, whose input here is [-1, 1]. */
     double mean[3], std[3];
+    const char *positions; /* linear, antialiased, bicubic; NULL = as the file's project does */
 };
 
 /* big_vision's npz, timm's and torchvision's safetensors. vit: the architecture, softmax attention;

@@ -9,10 +9,9 @@
 
 #include "base/alloc.h"
 
-/* Keys' cubic with a = -1/2. */
-static double cubic(double x)
+/* Keys' cubic. */
+static double cubic(double x, double a)
 {
-    const double a = -0.5;
     x = fabs(x);
     if (x < 1)
         return ((a + 2) * x - (a + 3)) * x * x + 1;
@@ -40,7 +39,7 @@ static void bicubic_weights(size_t old, size_t n, double *weights)
         const double centre = ((double)i + 0.5) * scale;
         double sum = 0, *row = weights + i * old;
         for (size_t j = 0; j < old; j++) {
-            row[j] = cubic(((double)j + 0.5 - centre) / stretch);
+            row[j] = cubic(((double)j + 0.5 - centre) / stretch, -0.5);
             sum += row[j];
         }
         for (size_t j = 0; j < old; j++)
@@ -48,12 +47,44 @@ static void bicubic_weights(size_t old, size_t n, double *weights)
     }
 }
 
-static void weights_of(enum sl_posemb_filter filter, size_t old, size_t n, double *weights)
+/* Four old positions make a new one, whatever the scale; beyond the border its last one counts. */
+static void cubic_weights(size_t old, size_t n, double *weights)
 {
-    if (filter == SL_POSEMB_ALIGNED)
-        aligned_weights(old, n, weights);
-    else
-        bicubic_weights(old, n, weights);
+    for (size_t i = 0; i < n; i++) {
+        const double at = ((double)i + 0.5) * (double)old / (double)n - 0.5;
+        const long low = (long)floor(at), last = (long)old - 1;
+        for (long j = low - 1; j <= low + 2; j++) {
+            const long inside = j < 0 ? 0 : j > last ? last : j;
+            weights[i * old + (size_t)inside] += cubic((double)j - at, -0.75);
+        }
+    }
+}
+
+/* weights arrive as zeros */
+static const struct {
+    const char *name, *description;
+    void (*weights)(size_t old, size_t n, double *weights);
+} filters[SL_POSEMB_FILTERS] = {
+    [SL_POSEMB_ALIGNED] = {"linear", "linear, corners aligned", aligned_weights},
+    [SL_POSEMB_BICUBIC] = {"antialiased", "bicubic, antialiased", bicubic_weights},
+    [SL_POSEMB_CUBIC] = {"bicubic", "bicubic, not antialiased", cubic_weights},
+};
+
+const char *sl_posemb_description(enum sl_posemb_filter filter)
+{
+    return filters[filter].description;
+}
+
+sl_status sl_posemb_filter_find(const char *name, enum sl_posemb_filter *filter)
+{
+    for (size_t i = 0; i < SL_POSEMB_FILTERS; i++) {
+        if (strcmp(name, filters[i].name) == 0) {
+            *filter = (enum sl_posemb_filter)i;
+            return SL_OK;
+        }
+    }
+    SL_FAIL(SL_ERR_ARGUMENT, "positions %s: they are resampled linear, antialiased or bicubic",
+            name);
 }
 
 /* dst[i, :] = sum_j weights[i, j] src[j, :], rows of `width` floats */
@@ -82,8 +113,8 @@ sl_status sl_posemb_resample(enum sl_posemb_filter filter, const float *src, siz
     SL_TRY_FREE(SL_NEW(rows, h * old_h));
     SL_TRY_FREE(SL_NEW(columns, w * old_w));
     SL_TRY_FREE(SL_NEW(tall, h * old_w * D));
-    weights_of(filter, old_h, h, rows);
-    weights_of(filter, old_w, w, columns);
+    filters[filter].weights(old_h, h, rows);
+    filters[filter].weights(old_w, w, columns);
     apply(rows, h, old_h, src, old_w * D, tall);
     for (size_t y = 0; y < h; y++)
         apply(columns, w, old_w, tall + y * old_w * D, D, dst + y * w * D);

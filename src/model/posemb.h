@@ -8,8 +8,15 @@
 
 enum sl_posemb_filter {
     SL_POSEMB_ALIGNED, /* linear, corners on corners: big_vision (scipy.ndimage.zoom, order 1) */
-    SL_POSEMB_BICUBIC  /* half-pixel centres, antialiased, a = -1/2: timm */
+    SL_POSEMB_BICUBIC, /* half-pixel centres, antialiased, a = -1/2: timm */
+    SL_POSEMB_CUBIC,   /* half-pixel centres, a = -3/4, never antialiased: PyTorch, DINOv2 */
+    SL_POSEMB_FILTERS
 };
+
+/* What the log says, "bicubic, antialiased"; filter is below SL_POSEMB_FILTERS. */
+const char *sl_posemb_description(enum sl_posemb_filter filter);
+/* By the name that users give: linear, antialiased, bicubic. SL_ERR_ARGUMENT names them. */
+sl_status sl_posemb_filter_find(const char *name, enum sl_posemb_filter *filter);
 
 /* src [old_h, old_w, D] -> dst [h, w, D]; equal grids are copied. */
 sl_status sl_posemb_resample(enum sl_posemb_filter filter, const float *src, size_t old_h,

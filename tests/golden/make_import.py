@@ -69,6 +69,7 @@ def make_timm():
     registers = randomise(timm.models.VisionTransformer(**{**args, "img_size": 24}, reg_tokens=3))
     save(registers, "timm_registers.safetensors")
     logits(registers, "timm_registers", 24, 24, HALF)
+    return args, model
 
 
 def make_torchvision():
@@ -225,7 +226,19 @@ def make_big_vision():
     golden["big_vision_5x5.pos_embed"] = aligned(w["pos_embed"], 3, 5)
 
 
-make_timm()
+def make_cubic(args, model):
+    """To 5 x 3 patches of 4 x 4 as PyTorch resizes without antialias, which DINOv2 was made with."""
+    other = timm.models.VisionTransformer(**{**args, "img_size": (40, 24)})
+    state = model.state_dict()
+    state["pos_embed"] = timm.layers.resample_abs_pos_embed(
+        state["pos_embed"].float(), (5, 3), num_prefix_tokens=1, interpolation="bicubic",
+        antialias=False)
+    other.load_state_dict(state)
+    logits(other.eval(), "timm_cubic", 40, 24, HALF)
+
+
+timm_model = make_timm()
 make_torchvision()
 make_big_vision()
+make_cubic(*timm_model)
 save_file(golden, OUT / "golden.safetensors")

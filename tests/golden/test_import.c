@@ -52,6 +52,9 @@ static const struct model_case model_cases[] = {
     {"timm.safetensors", "timm_larger", {.heads = 2, .image_height = 48, .image_width = 40}},
     {"timm_map.safetensors", "timm_map", {.heads = 2, .mean = imagenet_mean, .std = imagenet_std}},
     {"timm_registers.safetensors", "timm_registers", {.heads = 2}},
+    {"timm.safetensors",
+     "timm_cubic",
+     {.heads = 2, .image_height = 40, .image_width = 24, .positions = "bicubic"}},
     {"torchvision.safetensors",
      "torchvision",
      {.heads = 2, .mean = imagenet_mean, .std = imagenet_std}},
@@ -184,15 +187,17 @@ static void refused(const char *path, const struct sl_import *options, sl_status
 static void test_refusals(void **state)
 {
     (void)state;
-    struct sl_import heads = plain_options, size = plain_options;
+    struct sl_import heads = plain_options, size = plain_options, filter = plain_options;
     heads.heads = 4;
     size.image_height = size.image_width = 13;
+    filter.positions = "cubic";
     refused(golden("none.npz"), &plain_options, SL_ERR_INPUT, "none.npz");
     refused(golden(""), &plain_options, SL_ERR_INPUT, "folder");
     refused(golden("target.npz"), &plain_options, SL_ERR_DATA, "--part img");
     refused(golden("timm.safetensors"), &plain_options, SL_ERR_ARGUMENT, "--heads");
     refused(golden("plain.npz"), &heads, SL_ERR_ARGUMENT, "has 2 heads, not 4");
     refused(golden("plain.npz"), &size, SL_ERR_CONFIG, "divisible");
+    refused(golden("plain.npz"), &filter, SL_ERR_ARGUMENT, "linear, antialiased or bicubic");
     refused(golden("golden.safetensors"), &plain_options, SL_ERR_DATA, "no tensor");
     refused(golden("model.pth"), &plain_options, SL_ERR_DATA, "never read");
 }
