@@ -103,7 +103,7 @@ const struct sl_option sl_options[] = {
     {"data.prefetch", SL_KIND_SIZE, AT(data.prefetch), "4", 1, 1024, NULL, true,
      "batches loaded ahead"},
     {"data.cache_mb", SL_KIND_SIZE, AT(data.cache_mb), "1024", 0, 1e9, NULL, true,
-     "decoded images are kept in memory up to this size"},
+     "decoded images are kept in memory up to this size, unless the set is far larger"},
     {"data.shuffle", SL_KIND_BOOL, AT(data.shuffle), "true", 0, 0, NULL, false,
      "shuffle the training set each epoch"},
     {"data.shuffle_buffer", SL_KIND_SIZE, AT(data.shuffle_buffer), "0", 0, 4e9, NULL, false,

@@ -2,7 +2,9 @@
  * The cache of images: an image enters once, as the ops before the first random one leave it, and
  * is read without a lock ever after. What is cached never changes what a batch holds, only how long
  * it takes. Memory comes in slabs while the cache fills, that is during the first epoch; when the
- * budget is spent, later images are not kept.
+ * budget is spent, later images are not kept. When the first slab is full and its images say that
+ * only a small share of the set will fit, it stays the only one: those few hits are not worth the
+ * memory.
  */
 #include "data/cache.h"
 
@@ -14,6 +16,7 @@
 #include "base/checked.h"
 
 enum { SLAB = 16 << 20, ENTRY_ALIGN = 64 };
+enum { MAX_EXCESS = 16 }; /* a set this many times the budget is not cached */
 
 struct entry {
     size_t h, w;
@@ -31,6 +34,8 @@ struct sl_cache {
     pthread_mutex_t lock;                   /* guards the fields below */
     struct slab *slabs;                     /* newest first */
     size_t left;                            /* bytes of the budget not yet in a slab */
+    size_t kept;                            /* images in the slabs */
+    size_t samples, budget;                 /* never change */
 };
 
 sl_status sl_cache_create(size_t samples, size_t budget, struct sl_cache **cache)
@@ -43,7 +48,8 @@ sl_status sl_cache_create(size_t samples, size_t budget, struct sl_cache **cache
         return st;
     }
     pthread_mutex_init(&c->lock, NULL);
-    c->left = budget;
+    c->left = c->budget = budget;
+    c->samples = samples;
     *cache = c;
     return SL_OK;
 }
@@ -100,6 +106,13 @@ void sl_cache_reserve(struct sl_cache *cache, size_t samples, size_t h, size_t w
         add_slab(cache, total);
 }
 
+/* The images kept so far, which fill the slabs, stand for the rest; the lock is held. */
+static bool too_large(const struct sl_cache *c)
+{
+    const double spent = (double)(c->budget - c->left), budget = (double)c->budget;
+    return spent * (double)c->samples > MAX_EXCESS * budget * (double)c->kept;
+}
+
 /* n bytes of a slab, or NULL when the budget or memory is spent; the lock is held. */
 static void *take(struct sl_cache *c, size_t n)
 {
@@ -107,7 +120,7 @@ static void *take(struct sl_cache *c, size_t n)
     if (!s || s->size - s->used < n) {
         size_t size = c->left < SLAB ? c->left : SLAB;
         size = size < n ? n : size;
-        s = size <= c->left ? add_slab(c, size) : NULL;
+        s = size <= c->left && !too_large(c) ? add_slab(c, size) : NULL;
         if (!s) { /* the cache is a convenience: stop filling it */
             c->left = 0;
             return NULL;
@@ -129,6 +142,7 @@ void sl_cache_put(struct sl_cache *cache, size_t i, const struct sl_image *img)
     if (!atomic_load_explicit(&cache->entries[i], memory_order_relaxed))
         e = take(cache, n);
     if (e) {
+        cache->kept++;
         e->h = img->h;
         e->w = img->w;
         memcpy(e->pixels, img->pixels, pixels);
