@@ -110,6 +110,7 @@ int cli_probe(const struct cli_verb *verb, int argc, char **argv);
 int cli_predict(const struct cli_verb *verb, int argc, char **argv);
 int cli_import(const struct cli_verb *verb, int argc, char **argv);
 int cli_export(const struct cli_verb *verb, int argc, char **argv);
+int cli_explain(const struct cli_verb *verb, int argc, char **argv);
 int cli_inspect(const struct cli_verb *verb, int argc, char **argv);
 int cli_config(const struct cli_verb *verb, int argc, char **argv);
 int cli_data(const struct cli_verb *verb, int argc, char **argv);

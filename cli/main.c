@@ -27,6 +27,16 @@ const struct cli_verb cli_verbs[] = {
      "  softless predict model.safetensors shoe.png coat.jpg\n"
      "  softless predict model.safetensors *.png --top 1 --format csv\n",
      cli_predict},
+    {"explain", "RUN|WEIGHTS IMAGE...", "what every attention head looks at in an image",
+     "  softless explain runs/fashion-mnist-0123456789ab shoe.png --out maps\n"
+     "  softless explain model.safetensors *.jpg --out maps --weights --format csv > heads.csv\n"
+     "\n"
+     "The picture has a row for each block: the mean of its heads, then each head. Orange is\n"
+     "weight on a patch, blue negative weight, each cell by its own largest; plain grey: a head\n"
+     "that looks nowhere. Figures of a head: mass = sum of a query's weights (mean, least, most);\n"
+     "entropy of where it looks, 1 = everywhere alike; zeros = share of weights that are 0; dead\n"
+     "rows = share of queries without any weight; distance it looks, in pixels of the input.\n",
+     cli_explain},
     {"inspect", "FILE|RUN", "what a weights file or a run directory is",
      "  softless inspect model.safetensors\n"
      "  softless inspect runs/fashion-mnist-0123456789ab --format json\n",

@@ -188,14 +188,12 @@ sl_status sl_model_forward(sl_model *model, const uint8_t *images, size_t n, flo
     return SL_OK;
 }
 
-sl_status sl_model_predict_file(sl_model *model, const char *path, float *logits)
+sl_status sl_model_read_image(sl_model *model, const char *path, uint8_t **pixels)
 {
     enum { FILE_CAP = 64 << 20 };
-    if (!model || !path || !logits)
-        SL_FAIL(SL_ERR_ARGUMENT, "sl_model_predict_file: model, path and logits must not be NULL");
     const struct sl_vit_config *v = &model->meta.vit;
     char *bytes = NULL;
-    uint8_t *pixels = NULL;
+    uint8_t *made = NULL;
     size_t size;
     sl_rng rng = sl_rng_at(0, SL_RNG_AUGMENT, 0, 0); /* evaluation pipelines draw nothing */
     sl_status st = SL_OK;
@@ -204,11 +202,23 @@ sl_status sl_model_predict_file(sl_model *model, const char *path, float *logits
                                   v->image_height, v->image_width, &model->pipeline));
     SL_TRY_FREE(sl_read_file(path, FILE_CAP, &bytes, &size));
     SL_TRY_FREE(sl_image_decode(bytes, size, path, &model->image));
-    SL_TRY_FREE(SL_NEW(pixels, v->image_height * v->image_width * 3));
-    SL_TRY_FREE(sl_pipeline_run(model->pipeline, &model->image, &rng, model->work, pixels));
-    SL_TRY_FREE(sl_model_forward(model, pixels, 1, logits));
+    SL_TRY_FREE(SL_NEW(made, v->image_height * v->image_width * 3));
+    SL_TRY_FREE(sl_pipeline_run(model->pipeline, &model->image, &rng, model->work, made));
+    *pixels = made;
+    made = NULL;
 fail:
-    sl_free(pixels);
+    sl_free(made);
     sl_free(bytes);
+    return st;
+}
+
+sl_status sl_model_predict_file(sl_model *model, const char *path, float *logits)
+{
+    if (!model || !path || !logits)
+        SL_FAIL(SL_ERR_ARGUMENT, "sl_model_predict_file: model, path and logits must not be NULL");
+    uint8_t *pixels = NULL;
+    SL_TRY(sl_model_read_image(model, path, &pixels));
+    const sl_status st = sl_model_forward(model, pixels, 1, logits);
+    sl_free(pixels);
     return st;
 }

@@ -26,6 +26,10 @@ struct sl_model {
 enum { SL_MODEL_BATCH = 32 }; /* where the caller does not say */
 sl_status sl_model_net(struct sl_model *model, size_t batch, struct sl_net **net);
 
+/* Decodes a JPEG or PNG and preprocesses it as the model's file says: pixels [SH, SW, 3], sl_free.
+ */
+sl_status sl_model_read_image(sl_model *model, const char *path, uint8_t **pixels);
+
 /* The weights behind a path: a file, a checkpoint directory, a run directory (its final model, else
  * its newest checkpoint). *file: sl_free. */
 sl_status sl_model_find_weights(const char *path, char **file);

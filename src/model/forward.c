@@ -59,6 +59,8 @@ static sl_status attention_branch(struct sl_net *net, size_t l)
     SL_TRY(ops->attn_fwd(net->dev, &attn));
     if (net->watched)
         SL_TRY(ops->attn_stats(net->dev, &attn, net->watched_labels, net->watched + l * net->H));
+    if (net->tap)
+        SL_TRY(sl_net_tap_block(net, l));
     if (a->gate) {
         SL_TRY(
             sl_net_linear(net, &lin->gate, net->T, a->ln1, a->gate, net->type, SL_EPI_NONE, NULL));

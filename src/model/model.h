@@ -91,6 +91,15 @@ sl_status sl_net_forward(struct sl_net *net, const uint8_t *images, size_t n, fl
 sl_status sl_net_watch_attention(struct sl_net *net, sl_attention_stats *stats);
 /* labels [batch] of the next passes: watching leaves images of negative label out. */
 void sl_net_watch_labels(struct sl_net *net, const int32_t *labels);
+/* Who takes attention weights: block by block, head by head. weights: host float [L, L], a row for
+ * each query, borrowed during the call. */
+struct sl_weights_sink {
+    sl_status (*take)(void *user, size_t block, size_t head, const float *weights);
+    void *user;
+};
+/* Forward passes from now on hand out the weights of their first image (not of a MAP head); NULL
+ * ends that. */
+sl_status sl_net_tap_weights(struct sl_net *net, const struct sl_weights_sink *sink);
 /* The head's input of the last forward: device [n, D] in the net's type, borrowed until the next
  * pass. (big_vision's "pre_logits": the tanh of rep_size, else the pooled tokens.) */
 const void *sl_net_features(const struct sl_net *net);

@@ -124,6 +124,7 @@ void sl_net_free(struct sl_net **net)
     if (!net || !*net)
         return;
     struct sl_net *n = *net;
+    sl_net_tap_close(n);
     for (size_t i = 0; i < SL_ARENA_COUNT; i++)
         n->dev->ops->mem_free(n->dev, n->arena[i]);
     sl_free(n->blocks);

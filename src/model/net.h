@@ -108,6 +108,7 @@ struct sl_net {
     float mix;                     /* of the last forward pass */
     sl_attention_stats *watched;   /* [depth, H], or NULL */
     const int32_t *watched_labels; /* [B] of the next forward pass, or NULL: all count */
+    struct sl_net_tap *tap;        /* owned, or NULL */
 };
 
 /* ---- layout.c ---- */
@@ -119,6 +120,10 @@ sl_status sl_net_lay_out(struct sl_net *net, void *const bases[SL_ARENA_COUNT]);
 sl_status sl_net_run_forward(struct sl_net *net);
 sl_status sl_net_run_loss(struct sl_net *net, struct sl_loss_args *args);
 sl_status sl_net_run_backward(struct sl_net *net);
+
+/* weights_tap.c: hands the weights of one block's heads, first image, to the sink. */
+sl_status sl_net_tap_block(struct sl_net *net, size_t block);
+void sl_net_tap_close(struct sl_net *net);
 
 /* ---- calls.c: operands that forward and backward share ---- */
 

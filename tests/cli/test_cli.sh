@@ -113,6 +113,21 @@ expect 65 "bad.png" "$program" predict images bad.png "$png"
 grep -q ' : 0' out || fail "the good image beside a bad one was not predicted"
 expect 65 "size|16" "$program" predict "$run" "$png"
 
+# ---- explain ----
+cp "$png" a.png && cp "$jpeg" b.jpg
+expect_out '^b.jpg: [0-9]' "$program" explain images a.png b.jpg --out maps --weights
+for file in a.attention.png b.attention.png a.attention.npy; do
+    [ -s "maps/$file" ] || fail "explain did not write $file"
+done
+expect_out ' : 0\.' "$program" predict images maps/a.attention.png # it is an image
+"$program" explain images a.png --out maps --format csv -q >heads.csv
+[ "$(grep -c '^"a.png",[0-9]*,[0-9]*,' heads.csv)" = "$(grep -c . <(tail -n +2 heads.csv))" ] || fail "heads.csv: $(cat heads.csv)"
+expect_out '"dead_rows": [0-9]' "$program" explain images a.png --out maps --format json -q
+expect 64 "both be drawn to a.attention.png" "$program" explain images a.png maps/../a.png
+expect 65 "bad.png" "$program" explain images bad.png a.png --out maps
+expect 66 "missing.png" "$program" explain images missing.png --out maps
+expect 73 "a.png" "$program" explain images b.jpg --out a.png
+
 # ---- class folders: names decide, damaged images ----
 for class in c1 c0; do
     mkdir -p "photos/$class" && cp "$png" "photos/$class/a.png" && cp "$jpeg" "photos/$class/b.jpg"
