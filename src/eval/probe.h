@@ -92,7 +92,7 @@ sl_status sl_shots_draw(const struct sl_probe_data *data, uint64_t seed, size_t 
                         struct sl_shots *shots);
 void sl_shots_free(struct sl_shots *shots);
 
-/* ---- lists of chosen images: a JSON file (docs/probe.md) ---- */
+/* ---- lists of chosen images: a JSON file (docs/evaluation.md) ---- */
 struct sl_shot_lists;
 sl_status sl_shot_lists_read(const char *path, struct sl_shot_lists **lists);
 void sl_shot_lists_free(struct sl_shot_lists **lists);

@@ -78,6 +78,7 @@ def make_torchvision():
         num_classes=5))
     save(model, "torchvision.safetensors")
     logits(model, "torchvision", 32, 32, IMAGENET)
+    return model
 
 
 # ---- big_vision ----
@@ -237,8 +238,22 @@ def make_cubic(args, model):
     logits(other.eval(), "timm_cubic", 40, 24, HALF)
 
 
+def make_torchvision_larger(model):
+    """48 pixels: torchvision's own model, with positions resampled as the import does by default."""
+    larger = torchvision.models.VisionTransformer(
+        image_size=48, patch_size=8, num_layers=2, num_heads=2, hidden_dim=32, mlp_dim=48,
+        num_classes=5)
+    state = model.state_dict()
+    state["encoder.pos_embedding"] = timm.layers.resample_abs_pos_embed(
+        state["encoder.pos_embedding"].float(), (6, 6), num_prefix_tokens=1,
+        interpolation="bicubic", antialias=True)
+    larger.load_state_dict(state)
+    logits(larger.eval(), "torchvision_larger", 48, 48, IMAGENET)
+
+
 timm_model = make_timm()
-make_torchvision()
+torchvision_model = make_torchvision()
 make_big_vision()
 make_cubic(*timm_model)
+make_torchvision_larger(torchvision_model)
 save_file(golden, OUT / "golden.safetensors")

@@ -58,6 +58,13 @@ static const struct model_case model_cases[] = {
     {"torchvision.safetensors",
      "torchvision",
      {.heads = 2, .mean = imagenet_mean, .std = imagenet_std}},
+    {"torchvision.safetensors",
+     "torchvision_larger",
+     {.heads = 2,
+      .image_height = 48,
+      .image_width = 48,
+      .mean = imagenet_mean,
+      .std = imagenet_std}},
 };
 
 static const struct sl_st_tensor *entry(const struct sl_safetensors *st, const char *name,
