@@ -26,8 +26,7 @@ enum { FILES_MOST = 2000, ROUNDS_MOST = 99, THREADS_MOST = 64, KINDS = 3, SIDE =
 
 struct bench {
     struct sl_dataset *set;
-    char *files[FILES_MOST];
-    size_t sizes[FILES_MOST];
+    struct sl_bytes files[FILES_MOST];
     size_t n, threads;
 };
 
@@ -79,9 +78,9 @@ static void *work(void *arg)
     size_t room = 0;
     for (size_t i = s->t; i < b->n; i += b->threads) {
         if (s->library)
-            decode_by_library(b->files[i], b->sizes[i], &pixels, &room);
+            decode_by_library(b->files[i].data, b->files[i].n, &pixels, &room);
         else
-            need(sl_image_decode(b->files[i], b->sizes[i], "file", &image));
+            need(sl_image_decode(b->files[i].data, b->files[i].n, "file", &image));
     }
     free(pixels);
     sl_image_free(&image);
@@ -155,7 +154,7 @@ int main(int argc, char **argv)
     b.n = sl_dataset_count(b.set);
     b.n = b.n < FILES_MOST ? b.n : FILES_MOST;
     for (size_t i = 0; i < b.n; i++)
-        need(sl_dataset_file(b.set, i, &b.files[i], &b.sizes[i]));
+        need(sl_dataset_file(b.set, i, &b.files[i]));
     for (size_t r = 0; r < rounds; r++) {
         for (size_t k = 0; k < KINDS; k++) {
             const double start = sl_now_s();
@@ -174,7 +173,7 @@ int main(int argc, char **argv)
         printf("%-8s median %.1f img/s, %.3f of library, %zu files, %zu threads\n", names[k],
                median(speed[k], rounds), median(ratio[k], rounds), b.n, b.threads);
     for (size_t i = 0; i < b.n; i++)
-        sl_free(b.files[i]);
+        sl_free(b.files[i].data);
     sl_dataset_free(&b.set);
     return 0;
 }

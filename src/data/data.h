@@ -10,6 +10,12 @@
 
 struct sl_dataset;
 
+/* A file in memory, in a buffer that is reused. Begin with {0}; `data` is freed with sl_free. */
+struct sl_bytes {
+    char *data;
+    size_t n, room;
+};
+
 /*
  * SPEC, with the table of formats in dataset.c:
  *   fashion-mnist[:DIR]:train|test   mnist[:DIR]:train|test
@@ -42,9 +48,14 @@ bool sl_dataset_names_samples(const struct sl_dataset *set);
 const char *sl_dataset_sample_name(const struct sl_dataset *set, size_t i, char buf[256]);
 /* Decodes sample i; safe from several threads at once. */
 sl_status sl_dataset_image(const struct sl_dataset *set, size_t i, struct sl_image *img);
-/* The undecoded file of sample i; *bytes is freed with sl_free. SL_ERR_CONFIG if the set's images
- * are not files of their own. */
-sl_status sl_dataset_file(const struct sl_dataset *set, size_t i, char **bytes, size_t *n);
+/* The same for whoever reads many: `file` and img are reused and unspecified on failure. A part
+ * (else NULL) is what of the image is wanted: see sl_image_decode_part. */
+sl_status sl_dataset_part(const struct sl_dataset *set, size_t i, const struct sl_part *part,
+                          struct sl_bytes *file, struct sl_image *img);
+/* True if sl_dataset_part does less for a part than for the whole. */
+bool sl_dataset_has_files(const struct sl_dataset *set);
+/* The undecoded file of sample i. SL_ERR_CONFIG if the set's images are not files of their own. */
+sl_status sl_dataset_file(const struct sl_dataset *set, size_t i, struct sl_bytes *file);
 /* Size of every image; false, and the size untouched, if they differ. */
 bool sl_dataset_image_size(const struct sl_dataset *set, size_t *h, size_t *w);
 /* True if the decoded images lie in memory already, so that caching them is useless. */

@@ -58,15 +58,14 @@ static const struct sl_format formats[] = {
     {.name = "folder",
      .usage = "[folder:]DIR",
      .open = sl_folder_open,
-     .image = sl_folder_image,
      .file = sl_folder_file,
+     .path = sl_folder_path,
      .sample_name = sl_folder_sample_name,
      .digest = sl_folder_digest,
      .free = sl_folder_free},
     {.name = "wds",
      .usage = "[wds:]DIR/shard-{000000..000127}.tar or wds:DIR",
      .open = sl_wds_open,
-     .image = sl_wds_image,
      .file = sl_wds_file,
      .sample_name = sl_wds_sample_name,
      .digest = sl_wds_digest,
@@ -291,10 +290,45 @@ sl_status sl_dataset_image(const struct sl_dataset *set, size_t i, struct sl_ima
 {
     if (i >= set->count)
         SL_FAIL(SL_ERR_ARGUMENT, "data set \"%s\": sample %zu of %zu", set->spec, i, set->count);
-    return set->format->image(set, set->first + i, img);
+    if (set->format->image)
+        return set->format->image(set, set->first + i, img);
+    struct sl_bytes file = {0};
+    struct sl_image image = {0}; /* img is untouched on failure */
+    const sl_status st = sl_dataset_part(set, i, NULL, &file, &image);
+    sl_free(file.data);
+    if (st != SL_OK) {
+        sl_image_free(&image);
+        return st;
+    }
+    sl_image_free(img);
+    *img = image;
+    return SL_OK;
 }
 
-sl_status sl_dataset_file(const struct sl_dataset *set, size_t i, char **bytes, size_t *n)
+sl_status sl_dataset_part(const struct sl_dataset *set, size_t i, const struct sl_part *part,
+                          struct sl_bytes *file, struct sl_image *img)
+{
+    char name[256];
+    SL_TRY(sl_dataset_file(set, i, file));
+    sl_status st = sl_image_decode_part(file->data, file->n, "image", part, img);
+    if (st != SL_ERR_DATA)
+        return st;
+    /* A name costs an allocation or a read, so it is found for bad images only. */
+    char *path = set->format->path ? set->format->path(set, set->first + i) : NULL;
+    const char *what = path ? path : sl_dataset_sample_name(set, i, name);
+    st = sl_image_decode_part(file->data, file->n, what, NULL, img);
+    if (st == SL_OK)
+        st = sl_error_set(SL_ERR_INTERNAL, "%s: it can be decoded whole but not in part", what);
+    sl_free(path);
+    return st;
+}
+
+bool sl_dataset_has_files(const struct sl_dataset *set)
+{
+    return set->format->file != NULL;
+}
+
+sl_status sl_dataset_file(const struct sl_dataset *set, size_t i, struct sl_bytes *file)
 {
     if (i >= set->count)
         SL_FAIL(SL_ERR_ARGUMENT, "data set \"%s\": sample %zu of %zu", set->spec, i, set->count);
@@ -303,7 +337,7 @@ sl_status sl_dataset_file(const struct sl_dataset *set, size_t i, char **bytes, 
                 "data set \"%s\": its images are not files; give a folder of class folders, or "
                 "tar shards",
                 set->spec);
-    return set->format->file(set, set->first + i, bytes, n);
+    return set->format->file(set, set->first + i, file);
 }
 
 bool sl_dataset_image_size(const struct sl_dataset *set, size_t *h, size_t *w)

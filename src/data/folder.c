@@ -211,26 +211,28 @@ static const char *file_name(const struct sl_dataset *set, size_t i)
     return f->names + f->files[i].name;
 }
 
-sl_status sl_folder_file(const struct sl_dataset *set, size_t i, char **bytes, size_t *n)
+char *sl_folder_path(const struct sl_dataset *set, size_t i)
 {
     const struct folder *f = set->state;
-    char *path = sl_path_join(f->root, file_name(set, i));
-    if (!path)
-        return SL_ERR_MEMORY;
-    const sl_status st = sl_read_file(path, file_cap, bytes, n);
-    sl_free(path);
-    return st;
+    return sl_path_join(f->root, file_name(set, i));
 }
 
-sl_status sl_folder_image(const struct sl_dataset *set, size_t i, struct sl_image *img)
+sl_status sl_folder_file(const struct sl_dataset *set, size_t i, struct sl_bytes *file)
 {
-    const struct folder *f = set->state;
-    char *bytes = NULL, *path = sl_path_join(f->root, file_name(set, i));
-    size_t n = 0;
-    sl_status st = path ? sl_folder_file(set, i, &bytes, &n) : SL_ERR_MEMORY;
-    if (st == SL_OK)
-        st = sl_image_decode(bytes, n, path, img);
-    sl_free(bytes);
+    sl_file opened;
+    char *path = sl_folder_path(set, i);
+    if (!path)
+        return SL_ERR_MEMORY;
+    sl_status st = sl_file_open(path, &opened);
+    if (st == SL_OK) {
+        st = opened.size > file_cap
+                 ? sl_error_set(SL_ERR_DATA, "%s: %llu bytes, more than the limit of %zu", path,
+                                (unsigned long long)opened.size, file_cap)
+                 : sl_bytes_reserve(file, (size_t)opened.size);
+        if (st == SL_OK)
+            st = sl_file_read(&opened, 0, file->data, file->n);
+        sl_file_close(&opened);
+    }
     sl_free(path);
     return st;
 }

@@ -25,10 +25,12 @@ struct sl_format {
     bool in_memory;                   /* images cost no decoding, so nothing is cached */
     bool splits;                      /* SPECs end in :train or :test */
     sl_status (*open)(struct sl_dataset *set, const char *rest);
-    /* Sample i of the whole set, 0 <= i < total; several threads at once. */
+    /* Either of the two, for sample i of the whole set, 0 <= i < total; several threads at once:
+     * the image, or the file that it is decoded from. */
     sl_status (*image)(const struct sl_dataset *set, size_t i, struct sl_image *img);
-    /* NULL: images are not files. The file of sample i; *bytes is freed with sl_free. */
-    sl_status (*file)(const struct sl_dataset *set, size_t i, char **bytes, size_t *n);
+    sl_status (*file)(const struct sl_dataset *set, size_t i, struct sl_bytes *file);
+    /* NULL: sample_name names the file in errors; else its path, freed with sl_free. */
+    char *(*path)(const struct sl_dataset *set, size_t i);
     /* NULL: samples have numbers, no names. */
     const char *(*sample_name)(const struct sl_dataset *set, size_t i, char buf[256]);
     /* Adds what labels and class names do not cover to the digest. */
@@ -59,14 +61,13 @@ void sl_stored_digest(const struct sl_dataset *set, sl_hash *hash);
 void sl_stored_free(void *state);
 sl_status sl_cifar_open(struct sl_dataset *set, const char *rest);
 sl_status sl_folder_open(struct sl_dataset *set, const char *rest);
-sl_status sl_folder_image(const struct sl_dataset *set, size_t i, struct sl_image *img);
-sl_status sl_folder_file(const struct sl_dataset *set, size_t i, char **bytes, size_t *n);
+sl_status sl_folder_file(const struct sl_dataset *set, size_t i, struct sl_bytes *file);
+char *sl_folder_path(const struct sl_dataset *set, size_t i);
 const char *sl_folder_sample_name(const struct sl_dataset *set, size_t i, char buf[256]);
 void sl_folder_digest(const struct sl_dataset *set, sl_hash *hash);
 void sl_folder_free(void *state);
 sl_status sl_wds_open(struct sl_dataset *set, const char *rest);
-sl_status sl_wds_image(const struct sl_dataset *set, size_t i, struct sl_image *img);
-sl_status sl_wds_file(const struct sl_dataset *set, size_t i, char **bytes, size_t *n);
+sl_status sl_wds_file(const struct sl_dataset *set, size_t i, struct sl_bytes *file);
 const char *sl_wds_sample_name(const struct sl_dataset *set, size_t i, char buf[256]);
 void sl_wds_digest(const struct sl_dataset *set, sl_hash *hash);
 sl_status sl_wds_write_index(const struct sl_dataset *set);
@@ -86,6 +87,9 @@ sl_status sl_find_data(const char *name, const char *package, char **path);
 /* "[DIR:]train" or "[DIR:]test" -> folder and split; without DIR the known set's folder is searched
  * for. *dir is freed with sl_free. SL_ERR_CONFIG if the split is missing or has another name. */
 sl_status sl_parse_split(const struct sl_dataset *set, const char *rest, char **dir, bool *train);
+
+/* Room for n bytes, which are unspecified; file->n = n. */
+sl_status sl_bytes_reserve(struct sl_bytes *file, size_t n);
 
 /* Copies static names into set->class_names. */
 sl_status sl_copy_class_names(struct sl_dataset *set, const char *const *names);

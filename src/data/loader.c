@@ -17,8 +17,7 @@
 #include "base/checked.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "data/cache.h"
-#include "data/order.h"
+#include "data/make.h"
 
 enum { TRIES = 16, BLOCK = 16, WORKERS_MAX = 1024, PREFETCH_MAX = 1024 };
 
@@ -38,7 +37,7 @@ struct worker {
     struct sl_loader *loader;
     pthread_t thread;
     bool started;
-    struct sl_image decoded, work[2];
+    struct sl_make_buffers buffers;
 };
 
 /* What is known of a sample, for on_bad skip. */
@@ -49,8 +48,7 @@ struct sl_loader {
     size_t local;      /* images of a batch that this rank gets */
     size_t per_pass;   /* batches of an evaluation pass */
     size_t image_size; /* out_h * out_w * 3 */
-    struct sl_pipeline *pipeline;
-    struct sl_cache *cache;  /* NULL = none */
+    struct sl_make make;
     atomic_uchar *knowledge; /* [count] of BAD | COUNTED; NULL unless on_bad is skip */
     struct worker *workers;  /* [max(1, o.workers)] */
     bool primitives;         /* lock and conditions are initialised */
@@ -93,33 +91,6 @@ static struct slot *open_batch(struct sl_loader *l)
 
 /* ---- one image ---- */
 
-static sl_status run_ops(struct sl_loader *l, struct worker *w, struct sl_place place, bool hit,
-                         const struct sl_image *image, uint8_t *dst)
-{
-    if (!hit) {
-        SL_TRY(sl_pipeline_run_fixed(l->pipeline, image, w->work, &image));
-        if (l->cache)
-            sl_cache_put(l->cache, place.sample, image);
-    }
-    sl_rng rng = sl_rng_at(l->o.seed, SL_RNG_AUGMENT, place.sample, place.epoch);
-    return sl_pipeline_run_random(l->pipeline, image, &rng, w->work, dst);
-}
-
-static sl_status make_image(struct sl_loader *l, struct worker *w, struct sl_place place,
-                            uint8_t *dst)
-{
-    struct sl_image cached;
-    const bool hit = l->cache && sl_cache_get(l->cache, place.sample, &cached);
-    if (!hit)
-        SL_TRY(sl_dataset_image(l->o.set, place.sample, &w->decoded)); /* names the sample */
-    const sl_status st = run_ops(l, w, place, hit, hit ? &cached : &w->decoded, dst);
-    if (st != SL_OK) {
-        char name[256];
-        sl_error_prefix(st, "%s", sl_dataset_sample_name(l->o.set, place.sample, name));
-    }
-    return st;
-}
-
 /* True if a sample that failed so may be passed over; remembers it and says so once. */
 static bool pass_over(struct sl_loader *l, size_t sample, sl_status st)
 {
@@ -152,7 +123,7 @@ static sl_status fill_image(struct sl_loader *l, struct worker *w, struct slot *
         }
         sl_status st = SL_ERR_DATA;
         if (!known_bad(l, place.sample)) {
-            st = make_image(l, w, place, s->batch.images + i * l->image_size);
+            st = sl_make_image(&l->make, &w->buffers, place, s->batch.images + i * l->image_size);
             if (st == SL_OK) {
                 s->batch.labels[i] = sl_dataset_label(l->o.set, place.sample);
                 return SL_OK;
@@ -355,26 +326,6 @@ static sl_status make_slots(struct sl_loader *l)
     return SL_OK;
 }
 
-/* Runs the pipeline once per thread on a black image where all images have one size, so that
- * neither the threads' buffers nor the cache are allocated in the middle of training. What an op
- * refuses shows when the batch is made. */
-static sl_status warm_up(struct sl_loader *l, struct worker *w)
-{
-    size_t h, width;
-    const struct sl_image *fixed;
-    if (!sl_dataset_image_size(l->o.set, &h, &width))
-        return SL_OK;
-    SL_TRY(sl_image_resize_buffer(&w->decoded, h, width));
-    memset(w->decoded.pixels, 0, h * width * 3);
-    sl_rng rng = sl_rng_at(l->o.seed, SL_RNG_AUGMENT, 0, 0);
-    sl_status st = sl_pipeline_run_fixed(l->pipeline, &w->decoded, w->work, &fixed);
-    if (st == SL_OK && l->cache)
-        sl_cache_reserve(l->cache, sl_dataset_count(l->o.set), fixed->h, fixed->w);
-    if (st == SL_OK)
-        st = sl_pipeline_run_random(l->pipeline, fixed, &rng, w->work, l->slots[0].batch.images);
-    return st == SL_ERR_MEMORY ? st : SL_OK;
-}
-
 static sl_status start_workers(struct sl_loader *l)
 {
     sigset_t all, before;
@@ -412,20 +363,25 @@ static sl_status build(struct sl_loader *l)
     l->per_pass = (count + l->o.batch - 1) / l->o.batch;
     l->depth = l->o.workers > 0 ? prefetch + 1 : 1; /* one slot is with the caller */
     l->opened = l->delivered = l->o.start_batch;
-    SL_TRY(sl_pipeline_create(l->o.ops, l->o.compat, l->o.out_h, l->o.out_w, &l->pipeline));
+    l->make.set = l->o.set;
+    l->make.seed = l->o.seed;
+    SL_TRY(sl_pipeline_create(l->o.ops, l->o.compat, l->o.out_h, l->o.out_w, &l->make.pipeline));
     SL_TRY(sl_order_init(&l->order, count, l->o.seed, l->o.shuffle));
     if (l->o.shuffle && l->o.shuffle_buffer > 0)
         SL_TRY(order_by_parts(l));
     SL_TRY(make_slots(l));
-    const bool ready = sl_dataset_in_memory(l->o.set) && sl_pipeline_fixed_ops(l->pipeline) == 0;
+    const bool ready =
+        sl_dataset_in_memory(l->o.set) && sl_pipeline_fixed_ops(l->make.pipeline) == 0;
     if (l->o.cache_mb > 0 && !ready)
-        SL_TRY(sl_cache_create(count, l->o.cache_mb << 20, &l->cache));
+        SL_TRY(sl_cache_create(count, l->o.cache_mb << 20, &l->make.cache));
+    l->make.crops =
+        !l->make.cache && sl_dataset_has_files(l->o.set) && sl_pipeline_crops(l->make.pipeline);
     if (l->o.on_bad == SL_BAD_SKIP)
         SL_TRY(SL_NEW(l->knowledge, count));
     SL_TRY(SL_NEW(l->workers, threads));
     for (size_t i = 0; i < threads; i++) {
         l->workers[i].loader = l;
-        SL_TRY(warm_up(l, &l->workers[i]));
+        SL_TRY(sl_make_warm_up(&l->make, &l->workers[i].buffers, l->slots[0].batch.images));
     }
     pthread_mutex_init(&l->lock, NULL);
     pthread_cond_init(&l->work, NULL);
@@ -471,11 +427,8 @@ void sl_loader_free(struct sl_loader **loader)
     struct sl_loader *l = *loader;
     if (l->primitives)
         join_workers(l);
-    for (size_t i = 0; l->workers && i < (l->o.workers > 0 ? l->o.workers : 1); i++) {
-        sl_image_free(&l->workers[i].decoded);
-        sl_image_free(&l->workers[i].work[0]);
-        sl_image_free(&l->workers[i].work[1]);
-    }
+    for (size_t i = 0; l->workers && i < (l->o.workers > 0 ? l->o.workers : 1); i++)
+        sl_make_buffers_free(&l->workers[i].buffers);
     for (size_t i = 0; l->slots && i < l->depth; i++) {
         sl_free(l->slots[i].batch.images);
         sl_free(l->slots[i].batch.labels);
@@ -485,9 +438,9 @@ void sl_loader_free(struct sl_loader **loader)
     sl_free(l->workers);
     sl_free(l->slots);
     sl_free(l->knowledge);
-    sl_cache_free(&l->cache);
+    sl_cache_free(&l->make.cache);
     sl_order_free(&l->order);
-    sl_pipeline_free(&l->pipeline);
+    sl_pipeline_free(&l->make.pipeline);
     sl_free(l);
     *loader = NULL;
 }

@@ -28,6 +28,7 @@ struct pack {
     sl_writer *writer;
     uint64_t at; /* bytes of the open shard */
     struct sl_shard shard;
+    struct sl_bytes file;
     struct sl_image image;
     sl_pack_result result;
 };
@@ -103,41 +104,37 @@ static sl_status close_shard(struct pack *p)
 
 /* ---- samples ---- */
 
-/* The bytes of a sample's file, decoded once unless damaged files are kept. *bytes is owned by the
- * caller also on failure. */
-static sl_status take_file(struct pack *p, size_t sample, char **bytes, size_t *n)
+/* The bytes of a sample's file, decoded once unless damaged files are kept. */
+static sl_status take_file(struct pack *p, size_t sample, struct sl_bytes *file)
 {
     char name[256];
-    SL_TRY(sl_dataset_file(p->set, sample, bytes, n));
+    SL_TRY(sl_dataset_file(p->set, sample, file));
     sl_dataset_sample_name(p->set, sample, name);
-    if (*n == 0)
+    if (file->n == 0)
         SL_FAIL(SL_ERR_DATA, "%s: the file is empty", name);
     if (p->o->on_bad != SL_PACK_KEEP)
-        return sl_image_decode(*bytes, *n, name, &p->image);
+        return sl_image_decode(file->data, file->n, name, &p->image);
     return SL_OK;
 }
 
 static sl_status pack_sample(struct pack *p, size_t sample)
 {
-    char *bytes = NULL;
-    size_t n = 0;
-    sl_status st = take_file(p, sample, &bytes, &n);
+    const struct sl_bytes *file = &p->file;
+    sl_status st = take_file(p, sample, &p->file);
     if (p->o->on_bad == SL_PACK_SKIP && (st == SL_ERR_DATA || st == SL_ERR_INPUT)) {
         sl_log(SL_LOG_WARN, "left out: %s", sl_error_message());
         p->result.left_out++;
-        sl_free(bytes);
         return SL_OK;
     }
     if (st == SL_OK && p->writer &&
-        (p->shard.n == p->o->shard_images || p->at + n > shard_bytes_max))
+        (p->shard.n == p->o->shard_images || p->at + file->n > shard_bytes_max))
         st = close_shard(p);
     if (st == SL_OK && !p->writer)
         st = open_shard(p);
     if (st == SL_OK)
-        st = put_sample(p, sample, bytes, n);
+        st = put_sample(p, sample, file->data, file->n);
     if (st == SL_OK)
         p->result.images++;
-    sl_free(bytes);
     return st;
 }
 
@@ -215,6 +212,7 @@ sl_status sl_pack(const struct sl_dataset *set, const char *folder, const sl_pac
         *result = p.result;
     sl_writer_abandon(&p.writer);
     sl_shard_free(&p.shard);
+    sl_free(p.file.data);
     sl_image_free(&p.image);
     sl_free(p.path);
     sl_free(p.folder);

@@ -78,6 +78,18 @@ sl_status sl_parse_split(const struct sl_dataset *set, const char *rest, char **
     return SL_OK;
 }
 
+sl_status sl_bytes_reserve(struct sl_bytes *file, size_t n)
+{
+    if (n > file->room) {
+        char *data = NULL;
+        SL_TRY(SL_NEW(data, n));
+        sl_free(file->data);
+        *file = (struct sl_bytes){.data = data, .room = n};
+    }
+    file->n = n;
+    return SL_OK;
+}
+
 sl_status sl_copy_class_names(struct sl_dataset *set, const char *const *names)
 {
     SL_TRY(SL_NEW(set->class_names, set->classes));

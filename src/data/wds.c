@@ -288,36 +288,16 @@ const char *sl_wds_sample_name(const struct sl_dataset *set, size_t i, char buf[
     return buf;
 }
 
-sl_status sl_wds_file(const struct sl_dataset *set, size_t i, char **bytes, size_t *n)
+sl_status sl_wds_file(const struct sl_dataset *set, size_t i, struct sl_bytes *file)
 {
     const struct wds *w = set->state;
     const size_t s = shard_of(set, i);
     const struct sl_shard_sample *sample = &w->shards[s].samples[i - set->part_first[s]];
-    char *read;
-    sl_file file;
-    SL_TRY(sl_file_open(w->paths[s], &file));
-    sl_status st = SL_NEW(read, sample->size);
-    if (st == SL_OK)
-        st = sl_file_read(&file, sample->offset, read, sample->size);
-    sl_file_close(&file);
-    if (st != SL_OK) {
-        sl_free(read);
-        return st;
-    }
-    *bytes = read;
-    *n = sample->size;
-    return SL_OK;
-}
-
-sl_status sl_wds_image(const struct sl_dataset *set, size_t i, struct sl_image *img)
-{
-    char *bytes, name[256];
-    size_t n;
-    SL_TRY(sl_wds_file(set, i, &bytes, &n));
-    sl_status st = sl_image_decode(bytes, n, "image", img);
-    if (st == SL_ERR_DATA) /* its name costs a read, so it is found for bad images only */
-        st = sl_image_decode(bytes, n, sl_wds_sample_name(set, i, name), img);
-    sl_free(bytes);
+    sl_file shard;
+    SL_TRY(sl_bytes_reserve(file, sample->size));
+    SL_TRY(sl_file_open(w->paths[s], &shard));
+    const sl_status st = sl_file_read(&shard, sample->offset, file->data, sample->size);
+    sl_file_close(&shard);
     return st;
 }
 

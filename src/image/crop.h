@@ -4,13 +4,8 @@
 #ifndef SL_IMAGE_CROP_H
 #define SL_IMAGE_CROP_H
 
-#include <stddef.h>
-
 #include "base/rng.h"
-
-struct sl_rectangle {
-    size_t y, x, h, w;
-};
+#include "image/image.h"
 
 /* TensorFlow's sample_distorted_bounding_box: aspect w/h in [0.75, 1.33), share of the area between
  * min_area and max_area. */

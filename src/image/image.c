@@ -62,7 +62,8 @@ void sl_image_free(struct sl_image *img)
 static const struct format {
     const char *magic;
     size_t n;
-    sl_status (*decode)(const uint8_t *bytes, size_t n, const char *what, struct sl_image *image);
+    sl_status (*decode)(const uint8_t *bytes, size_t n, const char *what,
+                        const struct sl_part *part, struct sl_image *image);
 } formats[] = {
     {"\xFF\xD8\xFF", 3, sl_jpeg_decode},
     {"\x89PNG\r\n\x1A\n", 8, sl_png_decode},
@@ -76,7 +77,8 @@ static const struct format *find_format(const void *bytes, size_t n)
     return NULL;
 }
 
-sl_status sl_image_decode(const void *bytes, size_t n, const char *what, struct sl_image *img)
+sl_status sl_image_decode_part(const void *bytes, size_t n, const char *what,
+                               const struct sl_part *part, struct sl_image *img)
 {
     if (n == 0)
         SL_FAIL(SL_ERR_DATA, "%s: the file is empty", what);
@@ -89,9 +91,14 @@ sl_status sl_image_decode(const void *bytes, size_t n, const char *what, struct 
         SL_FAIL(SL_ERR_DATA, "%s: neither a JPEG nor a PNG file; it begins with '%s'", what,
                 sl_escape(bytes, n < 8 ? n : 8, start));
     }
+    return format->decode(bytes, n, what, part, img);
+}
+
+sl_status sl_image_decode(const void *bytes, size_t n, const char *what, struct sl_image *img)
+{
     /* A fresh buffer, so that img is untouched when the damage shows in the last row. */
     struct sl_image image = {0};
-    const sl_status st = format->decode(bytes, n, what, &image);
+    const sl_status st = sl_image_decode_part(bytes, n, what, NULL, &image);
     if (st != SL_OK) {
         sl_image_free(&image);
         return st;

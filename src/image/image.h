@@ -26,10 +26,26 @@ struct sl_image {
 sl_status sl_image_resize_buffer(struct sl_image *img, size_t h, size_t w);
 void sl_image_free(struct sl_image *img);
 
+struct sl_rectangle {
+    size_t y, x, h, w;
+};
+
 /* JPEG or PNG by the first bytes; grey becomes three channels, alpha is dropped, 16 bits become 8.
  * CMYK becomes RGB by the formula in jpeg.c. Truncated or damaged files and files over a limit are
  * SL_ERR_DATA; what: name for errors. img (zero-initialised or in use) is untouched on failure. */
 sl_status sl_image_decode(const void *bytes, size_t n, const char *what, struct sl_image *img);
+
+/* Which rectangle of an image of h x w is wanted; it must lie inside and not be empty. */
+struct sl_part {
+    struct sl_rectangle (*choose)(void *arg, size_t h, size_t w);
+    void *arg;
+};
+/* sl_image_decode for whoever decodes many: img's buffer is reused, its content unspecified on
+ * failure; and with a part (else NULL) img becomes that rectangle, bit for bit what cutting it out
+ * of the whole image leaves, without the work for the pixels outside. Damage anywhere in the file
+ * is found all the same. `choose` is called once, when the header is read. */
+sl_status sl_image_decode_part(const void *bytes, size_t n, const char *what,
+                               const struct sl_part *part, struct sl_image *img);
 
 /* Encodes for tests and figures. Exclusive creation is not asked for: replaces atomically. */
 sl_status sl_image_write_png(const char *path, const struct sl_image *img);
@@ -60,6 +76,14 @@ sl_status sl_pipeline_help(char **text);
  * zero-initialised [2] by the caller, one pair per thread. */
 sl_status sl_pipeline_run(const struct sl_pipeline *pipeline, const struct sl_image *src,
                           sl_rng *rng, struct sl_image work[2], uint8_t *dst);
+/* True if the pipeline begins with a random crop: then sl_pipeline_draw_crop draws it from a size
+ * alone, and sl_pipeline_run_crop, with the same rng, runs everything else on the crop's pixels:
+ * together the same as sl_pipeline_run. */
+bool sl_pipeline_crops(const struct sl_pipeline *pipeline);
+struct sl_rectangle sl_pipeline_draw_crop(const struct sl_pipeline *pipeline, size_t h, size_t w,
+                                          sl_rng *rng);
+sl_status sl_pipeline_run_crop(const struct sl_pipeline *pipeline, const struct sl_image *crop,
+                               sl_rng *rng, struct sl_image work[2], uint8_t *dst);
 /* Leading ops that draw nothing. */
 size_t sl_pipeline_fixed_ops(const struct sl_pipeline *pipeline);
 /* sl_pipeline_run in two parts, so that the leading ops need to run only once per image: *out is

@@ -4,6 +4,9 @@
  * machine. libjpeg paints over damage with grey and goes on; here a warning about the image data
  * ends the decoding.
  *
+ * Of a part's rows only the iMCU columns (the blocks that are coded together) around it are
+ * transformed; rows above and below are read, because damage hides there too, but not transformed.
+ *
  * Everything that changes after setjmp lives in struct jpeg_reader, never in a local variable, so
  * that nothing is indeterminate after a longjmp; sl_jpeg_decode frees it on both ways out.
  */
@@ -16,7 +19,6 @@
 
 #include <jerror.h>
 
-#include "base/alloc.h"
 #include "base/log.h"
 #include "image/decode.h"
 
@@ -36,8 +38,12 @@ struct jpeg_reader {
     const char *what;
     size_t n;
     sl_status status;
-    unsigned components_seen; /* bit per component that some scan carried */
-    uint8_t *row;             /* [w, 4] of a CMYK image, owned */
+    unsigned components_seen;   /* bit per component that some scan carried */
+    const struct sl_part *part; /* NULL: the whole image */
+    struct sl_rectangle wanted;
+    size_t decoded_x, decoded_w; /* the columns that libjpeg puts out */
+    size_t channels;             /* that libjpeg puts out: 3, or 4 of a CMYK image */
+    uint8_t *row; /* [decoded_w, channels] where it is not the image's; behind its pixels */
     struct sl_image *image;
 };
 
@@ -144,9 +150,38 @@ static void check_header(struct jpeg_reader *r)
         refuse(r, sl_error_set(SL_ERR_DATA,
                                "%s: damaged JPEG: %u x %u pixels do not fit into its %zu bytes",
                                r->what, lib->image_height, lib->image_width, r->n));
-    const sl_status st = sl_image_allocate(r->what, lib->image_height, lib->image_width, r->image);
+    const size_t h = lib->image_height, w = lib->image_width;
+    sl_status st = sl_image_check_size(r->what, h, w);
     if (st != SL_OK)
         refuse(r, st);
+    r->wanted = r->part ? r->part->choose(r->part->arg, h, w) : (struct sl_rectangle){0, 0, h, w};
+    const size_t bytes = r->wanted.h * r->wanted.w * 3, row_bytes = r->part || k == 4 ? w * 4 : 0;
+    st = sl_image_reserve(r->image, bytes + row_bytes);
+    if (st != SL_OK)
+        refuse(r, st);
+    r->image->h = r->wanted.h;
+    r->image->w = r->wanted.w;
+    r->row = row_bytes > 0 ? r->image->pixels + bytes : NULL;
+}
+
+/* ---- columns ---- */
+
+/* Restricts libjpeg to the columns of the part and one sample of the coarsest component more on
+ * each side, which smooth upsampling reads; libjpeg extends them to whole blocks. A file of several
+ * scans may be smoothed across blocks where scans are missing, so that all of it is needed. */
+static void choose_columns(struct jpeg_reader *r)
+{
+    const struct sl_rectangle *p = &r->wanted;
+    const size_t w = r->lib.output_width, spare = (size_t)r->lib.max_h_samp_factor;
+    r->decoded_w = w;
+    if (p->w == w || jpeg_has_multiple_scans(&r->lib))
+        return;
+    const size_t first = p->x > spare ? p->x - spare : 0;
+    const size_t end = w - (p->x + p->w) > spare ? p->x + p->w + spare : w;
+    JDIMENSION at = (JDIMENSION)first, n = (JDIMENSION)(end - first);
+    jpeg_crop_scanline(&r->lib, &at, &n);
+    r->decoded_x = at;
+    r->decoded_w = n;
 }
 
 /* ---- pixels ---- */
@@ -172,11 +207,13 @@ static void cmyk_to_rgb(const uint8_t *cmyk, size_t w, uint8_t *rgb)
 
 static atomic_flag cmyk_said = ATOMIC_FLAG_INIT;
 
-static void prepare_cmyk(struct jpeg_reader *r)
+static void choose_colours(struct jpeg_reader *r)
 {
-    r->lib.out_color_space = JCS_CMYK;
-    if (SL_NEW(r->row, r->image->w * 4) != SL_OK)
-        refuse(r, SL_ERR_MEMORY);
+    const bool cmyk = r->lib.num_components == 4;
+    r->channels = cmyk ? 4 : 3;
+    r->lib.out_color_space = cmyk ? JCS_CMYK : JCS_RGB;
+    if (!cmyk)
+        return;
     if (!atomic_flag_test_and_set(&cmyk_said))
         sl_log(SL_LOG_WARN,
                "%s: CMYK image, converted to RGB without a colour profile (further ones are not "
@@ -184,16 +221,42 @@ static void prepare_cmyk(struct jpeg_reader *r)
                r->what);
 }
 
+/* Reads rows up to `end`, where libjpeg can without transforming them. Upsampling looks at one
+ * sample above; in front of the file's end, at least one row is transformed, because libjpeg does
+ * not read what a skip to the end passes over. */
+static void pass_rows(struct jpeg_reader *r, size_t end)
+{
+    const size_t spare = (size_t)r->lib.max_v_samp_factor;
+    const size_t at = r->lib.output_scanline;
+    if (!jpeg_has_multiple_scans(&r->lib) && end > at + spare)
+        jpeg_skip_scanlines(&r->lib, (JDIMENSION)(end - spare - at));
+    while (r->lib.output_scanline < end) {
+        JSAMPROW row = r->row;
+        jpeg_read_scanlines(&r->lib, &row, 1);
+    }
+}
+
+static void take_row(const struct jpeg_reader *r, uint8_t *rgb)
+{
+    const uint8_t *from = r->row + (r->wanted.x - r->decoded_x) * r->channels;
+    if (r->channels == 4)
+        cmyk_to_rgb(from, r->wanted.w, rgb);
+    else
+        memcpy(rgb, from, r->wanted.w * 3);
+}
+
 static void read_rows(struct jpeg_reader *r)
 {
-    const size_t w = r->image->w;
-    while (r->lib.output_scanline < r->lib.output_height) {
-        uint8_t *rgb = r->image->pixels + (size_t)r->lib.output_scanline * w * 3;
+    const struct sl_rectangle *p = &r->wanted;
+    pass_rows(r, p->y);
+    for (size_t y = 0; y < p->h; y++) {
+        uint8_t *rgb = r->image->pixels + y * p->w * 3;
         JSAMPROW row = r->row ? r->row : rgb;
         jpeg_read_scanlines(&r->lib, &row, 1);
         if (r->row)
-            cmyk_to_rgb(r->row, w, rgb);
+            take_row(r, rgb);
     }
+    pass_rows(r, r->lib.output_height);
 }
 
 static void decode_guarded(struct jpeg_reader *r, const uint8_t *bytes)
@@ -205,20 +268,20 @@ static void decode_guarded(struct jpeg_reader *r, const uint8_t *bytes)
     jpeg_mem_src(&r->lib, bytes, (unsigned long)r->n);
     jpeg_read_header(&r->lib, TRUE);
     check_header(r);
-    r->lib.out_color_space = JCS_RGB;
+    choose_colours(r);
     r->lib.dct_method = JDCT_ISLOW;
     r->lib.do_fancy_upsampling = TRUE;
-    if (r->lib.num_components == 4)
-        prepare_cmyk(r);
     jpeg_start_decompress(&r->lib);
     check_components(r);
+    choose_columns(r);
     read_rows(r);
     jpeg_finish_decompress(&r->lib); /* reads up to the end marker */
 }
 
-sl_status sl_jpeg_decode(const uint8_t *bytes, size_t n, const char *what, struct sl_image *image)
+sl_status sl_jpeg_decode(const uint8_t *bytes, size_t n, const char *what,
+                         const struct sl_part *part, struct sl_image *image)
 {
-    struct jpeg_reader r = {.what = what, .n = n, .status = SL_OK, .image = image};
+    struct jpeg_reader r = {.what = what, .n = n, .status = SL_OK, .part = part, .image = image};
     r.lib.err = jpeg_std_error(&r.errors);
     r.errors.error_exit = on_error;
     r.errors.emit_message = on_message;
@@ -227,6 +290,5 @@ sl_status sl_jpeg_decode(const uint8_t *bytes, size_t n, const char *what, struc
     r.lib.client_data = &r;
     decode_guarded(&r, bytes);
     jpeg_destroy_decompress(&r.lib);
-    sl_free(r.row);
     return r.status;
 }

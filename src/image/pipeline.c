@@ -10,6 +10,7 @@
 #include "base/alloc.h"
 #include "base/number.h"
 #include "base/text.h"
+#include "image/resize.h"
 
 struct stage {
     const struct sl_op *op;
@@ -365,6 +366,23 @@ size_t sl_pipeline_fixed_ops(const struct sl_pipeline *pipeline)
 
 /* ---- running ---- */
 
+/* The crop of an op, already drawn. */
+static sl_status resize_crop(const struct stage *s, const struct sl_image *in,
+                             const struct sl_rectangle *r, struct sl_image *out)
+{
+    const struct sl_view view = sl_image_view(in, r->y, r->x, r->h, r->w);
+    return sl_view_resize_whole(&view, s->args.h, s->args.w, s->args.filter, out);
+}
+
+static sl_status run_stage(const struct stage *s, const struct sl_image *in, sl_rng *rng,
+                           struct sl_image *out)
+{
+    if (!s->op->crop)
+        return s->op->run(&s->args, in, rng, out);
+    const struct sl_rectangle r = s->op->crop(&s->args, in->h, in->w, rng);
+    return resize_crop(s, in, &r, out);
+}
+
 /* Stages first .. end-1; *image enters and leaves. */
 static sl_status run_stages(const struct sl_pipeline *pipeline, size_t first, size_t end,
                             sl_rng *rng, struct sl_image work[2], const struct sl_image **image)
@@ -374,7 +392,7 @@ static sl_status run_stages(const struct sl_pipeline *pipeline, size_t first, si
         const size_t layers = s->op->layers ? s->args.pixels : 1;
         for (size_t layer = 0; layer < layers; layer++) {
             struct sl_image *out = *image == &work[0] ? &work[1] : &work[0];
-            SL_TRY(s->op->run(&s->args, *image, rng, out));
+            SL_TRY(run_stage(s, *image, rng, out));
             *image = out;
         }
     }
@@ -390,11 +408,9 @@ sl_status sl_pipeline_run_fixed(const struct sl_pipeline *pipeline, const struct
     return SL_OK;
 }
 
-sl_status sl_pipeline_run_random(const struct sl_pipeline *pipeline, const struct sl_image *fixed,
-                                 sl_rng *rng, struct sl_image work[2], uint8_t *dst)
+static sl_status finish(const struct sl_pipeline *pipeline, const struct sl_image *image,
+                        uint8_t *dst)
 {
-    const struct sl_image *image = fixed;
-    SL_TRY(run_stages(pipeline, pipeline->fixed, pipeline->n, rng, work, &image));
     if (image->h != pipeline->out_h || image->w != pipeline->out_w)
         SL_FAIL(SL_ERR_DATA,
                 "the input pipeline leaves an image of %zu x %zu pixels; the model takes %zu x "
@@ -403,6 +419,36 @@ sl_status sl_pipeline_run_random(const struct sl_pipeline *pipeline, const struc
                 pipeline->out_w);
     memcpy(dst, image->pixels, image->h * image->w * 3);
     return SL_OK;
+}
+
+sl_status sl_pipeline_run_random(const struct sl_pipeline *pipeline, const struct sl_image *fixed,
+                                 sl_rng *rng, struct sl_image work[2], uint8_t *dst)
+{
+    const struct sl_image *image = fixed;
+    SL_TRY(run_stages(pipeline, pipeline->fixed, pipeline->n, rng, work, &image));
+    return finish(pipeline, image, dst);
+}
+
+bool sl_pipeline_crops(const struct sl_pipeline *pipeline)
+{
+    return pipeline->n > 0 && pipeline->stages[0].op->crop;
+}
+
+struct sl_rectangle sl_pipeline_draw_crop(const struct sl_pipeline *pipeline, size_t h, size_t w,
+                                          sl_rng *rng)
+{
+    const struct stage *s = &pipeline->stages[0];
+    return s->op->crop(&s->args, h, w, rng);
+}
+
+sl_status sl_pipeline_run_crop(const struct sl_pipeline *pipeline, const struct sl_image *crop,
+                               sl_rng *rng, struct sl_image work[2], uint8_t *dst)
+{
+    const struct sl_image *image = &work[0];
+    const struct sl_rectangle all = {0, 0, crop->h, crop->w};
+    SL_TRY(resize_crop(&pipeline->stages[0], crop, &all, &work[0]));
+    SL_TRY(run_stages(pipeline, 1, pipeline->n, rng, work, &image));
+    return finish(pipeline, image, dst);
 }
 
 sl_status sl_pipeline_run(const struct sl_pipeline *pipeline, const struct sl_image *src,

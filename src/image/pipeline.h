@@ -42,6 +42,8 @@ enum sl_op_size {
     SL_OP_SIZE_VARIES
 };
 
+/* An op has either `run`, or `crop`: a random rectangle that is resized to args.h x args.w by
+ * args.filter; pixels outside of it have no say. */
 struct sl_op {
     const char *name;
     struct sl_op_param params[SL_OP_MAX_PARAMS + 1];
@@ -50,6 +52,7 @@ struct sl_op {
     /* in and out are different images; rng is NULL unless the op is random. */
     sl_status (*run)(const struct sl_op_args *args, const struct sl_image *in, sl_rng *rng,
                      struct sl_image *out);
+    struct sl_rectangle (*crop)(const struct sl_op_args *args, size_t h, size_t w, sl_rng *rng);
     const char *help;
     bool random; /* draws from rng */
     bool layers; /* runs args.pixels times, each time on its own result */

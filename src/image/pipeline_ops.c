@@ -57,29 +57,18 @@ static sl_status run_central_crop(const struct sl_op_args *args, const struct sl
     return copy_crop(in, (in->h - args->h) / 2, (in->w - args->w) / 2, args->h, args->w, out);
 }
 
-/* ---- random crops: a crop is resized by itself, pixels outside it have no say ---- */
+/* ---- random crops ---- */
 
-static sl_status resize_crop(const struct sl_op_args *args, const struct sl_image *in,
-                             const struct sl_rectangle *r, struct sl_image *out)
+static struct sl_rectangle inception_crop(const struct sl_op_args *args, size_t h, size_t w,
+                                          sl_rng *rng)
 {
-    const struct sl_view view = sl_image_view(in, r->y, r->x, r->h, r->w);
-    return sl_view_resize_whole(&view, args->h, args->w, args->filter, out);
+    return sl_crop_inception(h, w, args->real[0], args->real[1], rng);
 }
 
-static sl_status run_inception_crop(const struct sl_op_args *args, const struct sl_image *in,
-                                    sl_rng *rng, struct sl_image *out)
+static struct sl_rectangle random_resized_crop(const struct sl_op_args *args, size_t h, size_t w,
+                                               sl_rng *rng)
 {
-    const struct sl_rectangle r =
-        sl_crop_inception(in->h, in->w, args->real[0], args->real[1], rng);
-    return resize_crop(args, in, &r, out);
-}
-
-static sl_status run_random_resized_crop(const struct sl_op_args *args, const struct sl_image *in,
-                                         sl_rng *rng, struct sl_image *out)
-{
-    const struct sl_rectangle r =
-        sl_crop_torchvision(in->h, in->w, args->real[0], args->real[1], rng);
-    return resize_crop(args, in, &r, out);
+    return sl_crop_torchvision(h, w, args->real[0], args->real[1], rng);
 }
 
 static sl_status check_areas(const struct sl_op_args *args)
@@ -158,6 +147,7 @@ const struct sl_op sl_ops[SL_N_OPS] = {
      SL_OP_SIZE_SET,
      NULL,
      run_resize,
+     NULL,
      "resizes the whole image, aspect not kept",
      .random = false},
     {"resize_small",
@@ -165,6 +155,7 @@ const struct sl_op sl_ops[SL_N_OPS] = {
      SL_OP_SIZE_VARIES,
      NULL,
      run_resize_small,
+     NULL,
      "resizes so that the shorter side has this many pixels, aspect kept",
      .random = false},
     {"central_crop",
@@ -172,6 +163,7 @@ const struct sl_op sl_ops[SL_N_OPS] = {
      SL_OP_SIZE_CROPPED,
      NULL,
      run_central_crop,
+     NULL,
      "cuts out the middle; the image must not be smaller",
      .random = false},
     {"inception_crop",
@@ -194,7 +186,8 @@ const struct sl_op sl_ops[SL_N_OPS] = {
        .value = SL_FILTER_TF_BILINEAR}},
      SL_OP_SIZE_SET,
      check_areas,
-     run_inception_crop,
+     NULL,
+     inception_crop,
      "resizes a random part, drawn as TensorFlow does: width over height between 0.75 and 1.33, "
      "small parts more often than random_resized_crop",
      .random = true},
@@ -215,7 +208,8 @@ const struct sl_op sl_ops[SL_N_OPS] = {
       FILTER_PARAM},
      SL_OP_SIZE_SET,
      check_areas,
-     run_random_resized_crop,
+     NULL,
+     random_resized_crop,
      "resizes a random part, drawn as torchvision does: its share of the area between min_area and "
      "max_area, width over "
      "height between 3/4 and 4/3",
@@ -225,6 +219,7 @@ const struct sl_op sl_ops[SL_N_OPS] = {
      SL_OP_SIZE_KEPT,
      NULL,
      run_pad_crop,
+     NULL,
      "pads all sides with black, then cuts out the old size at a random place",
      .random = true},
     {"flip_lr",
@@ -232,6 +227,7 @@ const struct sl_op sl_ops[SL_N_OPS] = {
      SL_OP_SIZE_KEPT,
      NULL,
      run_flip_lr,
+     NULL,
      "mirrors left and right, every other time at random",
      .random = true},
     {"randaug",
@@ -240,6 +236,7 @@ const struct sl_op sl_ops[SL_N_OPS] = {
      SL_OP_SIZE_KEPT,
      NULL,
      run_randaug,
+     NULL,
      "RandAugment: so many of its 16 operations, drawn at random, at a magnitude up to 30 (0 is "
      "not nothing); see data.compat",
      .random = true,

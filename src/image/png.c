@@ -236,10 +236,25 @@ static void decode_guarded(struct png_reader *r)
     read_pixels(r);
 }
 
-sl_status sl_png_decode(const uint8_t *bytes, size_t n, const char *what, struct sl_image *image)
+/* Moves the part's rows to the front of the buffer. PNG's filters need all rows above and left. */
+static void keep_part(struct sl_image *image, const struct sl_rectangle *r)
+{
+    for (size_t y = 0; y < r->h; y++)
+        memmove(image->pixels + y * r->w * 3, image->pixels + ((r->y + y) * image->w + r->x) * 3,
+                r->w * 3);
+    image->h = r->h;
+    image->w = r->w;
+}
+
+sl_status sl_png_decode(const uint8_t *bytes, size_t n, const char *what,
+                        const struct sl_part *part, struct sl_image *image)
 {
     struct png_reader r = {.what = what, .bytes = bytes, .n = n, .status = SL_OK, .image = image};
     decode_guarded(&r);
     png_destroy_read_struct(&r.png, &r.info, NULL);
+    if (r.status == SL_OK && part) {
+        const struct sl_rectangle kept = part->choose(part->arg, image->h, image->w);
+        keep_part(image, &kept);
+    }
     return r.status;
 }

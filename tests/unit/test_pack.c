@@ -86,22 +86,22 @@ static void test_round_trip(void **state)
         assert_string_equal(sl_dataset_class_name(set, c), sl_dataset_class_name(in, c));
     for (size_t i = 0; i < N; i++) {
         struct sl_image img = {0};
-        char *file = NULL, *original = NULL, name[256];
-        size_t n = 0, m = 0;
+        struct sl_bytes file = {0}, original = {0};
+        char name[256];
         assert_int_equal(sl_dataset_image(set, i, &img), SL_OK);
         const size_t value = img.pixels[0];
         assert_int_equal(sl_dataset_label(set, i), value / PER_CLASS);
-        assert_int_equal(sl_dataset_file(set, i, &file, &n), SL_OK);
-        assert_int_equal(sl_dataset_file(in, value, &original, &m), SL_OK);
-        assert_int_equal(n, m);
-        assert_memory_equal(file, original, n);
+        assert_int_equal(sl_dataset_file(set, i, &file), SL_OK);
+        assert_int_equal(sl_dataset_file(in, value, &original), SL_OK);
+        assert_int_equal(file.n, original.n);
+        assert_memory_equal(file.data, original.data, file.n);
         snprintf(name, sizeof name, "a_%02zu.png", value);
         char shown[256];
         assert_non_null(strstr(sl_dataset_sample_name(set, i, shown), name));
         seen |= 1u << value;
         moved += value != i;
-        sl_free(file);
-        sl_free(original);
+        sl_free(file.data);
+        sl_free(original.data);
         sl_image_free(&img);
     }
     assert_int_equal(seen, (1u << N) - 1);
