@@ -3,9 +3,12 @@
  * centres; a smaller output skips pixels) and the mean over the area that an output pixel covers.
  * Sums are in float in TensorFlow's order, so that the truncation falls as it does there.
  *
- * The table of columns lies behind the pixels in dst's buffer.
+ * Bilinear works row by row: an input row becomes floats, those a row of the output's width, and
+ * two of these the output row. Loops of constant length let the compiler vectorise. The table of
+ * columns and the rows of floats lie behind the pixels in dst's buffer.
  */
 #include <math.h>
+#include <string.h>
 
 #include "base/checked.h"
 #include "image/decode.h"
@@ -52,25 +55,69 @@ static struct part area_part(size_t i, size_t in, float scale)
 
 static uint8_t truncated(float x)
 {
-    return (uint8_t)(x < 0.0f ? 0.0f : x > 255.0f ? 255.0f : x);
+    return (uint8_t)(int32_t)(x < 0.0f ? 0.0f : x > 255.0f ? 255.0f : x);
 }
 
-static void bilinear_row(const struct sl_view *src, const struct part *row,
-                         const struct part *columns, float scale, size_t w, uint8_t *dst)
+/* One resizing under way. */
+struct job {
+    const struct sl_view *src;
+    struct part *columns; /* [w] */
+    size_t w;             /* of the output */
+    float scale;          /* 1 / (input pixels of an output) */
+    float *input;         /* [src->w, 3] and room for VECTOR more */
+    float *lines[2];      /* [w, 3] and room for VECTOR more: input rows at the output's width */
+    int32_t held[2];      /* number of the input row that lines[i] holds; -1 = none */
+};
+
+/* ---- bilinear ---- */
+
+enum { VECTOR = 16 };
+
+static void to_float(const uint8_t *src, size_t n, float *dst)
 {
-    (void)scale;
-    const uint8_t *top = src->pixels + (size_t)row->first * src->stride;
-    const uint8_t *bottom = src->pixels + (size_t)row->last * src->stride;
-    for (size_t x = 0; x < w; x++) {
-        const size_t left = 3 * (size_t)columns[x].first, right = 3 * (size_t)columns[x].last;
-        for (size_t c = 0; c < 3; c++) {
-            const float t = (float)top[left + c], b = (float)bottom[left + c];
-            const float upper = t + ((float)top[right + c] - t) * columns[x].a;
-            const float lower = b + ((float)bottom[right + c] - b) * columns[x].a;
-            *dst++ = truncated(upper + (lower - upper) * row->a);
-        }
+    size_t i = 0;
+    for (; i + VECTOR <= n; i += VECTOR)
+        for (size_t k = 0; k < VECTOR; k++)
+            dst[i + k] = (float)src[i + k];
+    for (; i < n; i++)
+        dst[i] = (float)src[i];
+}
+
+/* Input row y at the output's width. Pixels are moved four floats at a time; the fourth belongs to
+ * the next pixel, which overwrites it. */
+static const float *stretched(struct job *j, int32_t y)
+{
+    float *line = j->lines[y & 1];
+    if (j->held[y & 1] == y)
+        return line;
+    to_float(j->src->pixels + (size_t)y * j->src->stride, j->src->w * 3, j->input);
+    for (size_t x = 0; x < j->w; x++) {
+        const float share = j->columns[x].a;
+        float left[4], right[4], mixed[4];
+        memcpy(left, j->input + 3 * (size_t)j->columns[x].first, sizeof left);
+        memcpy(right, j->input + 3 * (size_t)j->columns[x].last, sizeof right);
+        for (size_t c = 0; c < 4; c++)
+            mixed[c] = left[c] + (right[c] - left[c]) * share;
+        memcpy(line + 3 * x, mixed, sizeof mixed);
+    }
+    j->held[y & 1] = y;
+    return line;
+}
+
+static void bilinear_row(struct job *j, const struct part *row, uint8_t *dst)
+{
+    const float *top = stretched(j, row->first), *bottom = stretched(j, row->last);
+    const float share = row->a;
+    const size_t n = j->w * 3;
+    for (size_t i = 0; i < n; i += VECTOR) { /* the lines have room for a whole vector more */
+        uint8_t pixels[VECTOR];
+        for (size_t k = 0; k < VECTOR; k++)
+            pixels[k] = truncated(top[i + k] + (bottom[i + k] - top[i + k]) * share);
+        memcpy(dst + i, pixels, n - i < VECTOR ? n - i : VECTOR);
     }
 }
+
+/* ---- area ---- */
 
 /* Rounding may put the end of the last stretch a little beyond the image. */
 static size_t bounded(int32_t i, size_t n)
@@ -95,48 +142,61 @@ static void add_stretch(const uint8_t *row, size_t n, const struct part *part, f
     }
 }
 
-static void area_row(const struct sl_view *src, const struct part *row, const struct part *columns,
-                     float scale, size_t w, uint8_t *dst)
+static void area_row(struct job *j, const struct part *row, uint8_t *dst)
 {
-    for (size_t x = 0; x < w; x++, dst += 3) {
+    const struct sl_view *src = j->src;
+    for (size_t x = 0; x < j->w; x++, dst += 3) {
         float sums[3] = {0};
         for (int32_t y = row->first; y <= row->last; y++) {
             const float weight = y == row->first ? row->a : y == row->last ? row->b : 1.0f;
-            add_stretch(src->pixels + bounded(y, src->h) * src->stride, src->w, &columns[x], weight,
-                        sums);
+            add_stretch(src->pixels + bounded(y, src->h) * src->stride, src->w, &j->columns[x],
+                        weight, sums);
         }
         for (size_t c = 0; c < 3; c++)
-            dst[c] = truncated(sums[c] * scale);
+            dst[c] = truncated(sums[c] * j->scale);
     }
 }
 
 static const struct method {
     struct part (*part)(size_t i, size_t in, float scale);
-    void (*row)(const struct sl_view *src, const struct part *row, const struct part *columns,
-                float scale, size_t w, uint8_t *dst); /* scale: 1 / (input pixels of an output) */
+    void (*row)(struct job *job, const struct part *row, uint8_t *dst);
 } methods[] = {
     [SL_FILTER_TF_BILINEAR] = {bilinear_part, bilinear_row},
     [SL_FILTER_TF_AREA] = {area_part, area_row},
 };
 
+/* Puts the job's tables behind h x w pixels in dst's buffer. */
+static sl_status bind(struct job *j, size_t h, size_t w, struct sl_image *dst)
+{
+    const size_t line = w * 3 + VECTOR, floats = j->src->w * 3 + VECTOR + 2 * line;
+    size_t table, bytes, room;
+    SL_TRY(sl_image_check_size("resize", h, w));
+    if (!sl_size_align(h * w * 3, sizeof(struct part), &table) ||
+        !sl_size_add(table, w * sizeof(struct part), &bytes) ||
+        !sl_size_add(bytes, floats * sizeof(float), &room))
+        SL_FAIL(SL_ERR_MEMORY, "resize: %zu x %zu pixels need more memory than can be addressed", h,
+                w);
+    SL_TRY(sl_image_reserve(dst, room));
+    j->columns = (struct part *)(void *)(dst->pixels + table);
+    j->input = (float *)(void *)(dst->pixels + bytes);
+    j->lines[0] = j->input + j->src->w * 3 + VECTOR;
+    j->lines[1] = j->lines[0] + line;
+    memset(j->input, 0, floats * sizeof(float));
+    return SL_OK;
+}
+
 static sl_status resize_tf(const struct sl_view *src, size_t h, size_t w, const struct method *m,
                            struct sl_image *dst)
 {
-    size_t table, bytes;
-    SL_TRY(sl_image_check_size("resize", h, w));
-    if (!sl_size_align(h * w * 3, sizeof(struct part), &table) ||
-        !sl_size_add(table, w * sizeof(struct part), &bytes))
-        SL_FAIL(SL_ERR_MEMORY, "resize: %zu x %zu pixels need more memory than can be addressed", h,
-                w);
-    SL_TRY(sl_image_reserve(dst, bytes));
-    struct part *columns = (struct part *)(void *)(dst->pixels + table);
     const float down = scale_of(src->h, h), across = scale_of(src->w, w);
+    struct job j = {
+        .src = src, .w = w, .scale = (float)(1.0 / (double)(down * across)), .held = {-1, -1}};
+    SL_TRY(bind(&j, h, w, dst));
     for (size_t x = 0; x < w; x++)
-        columns[x] = m->part(x, src->w, across);
+        j.columns[x] = m->part(x, src->w, across);
     for (size_t y = 0; y < h; y++) {
         const struct part row = m->part(y, src->h, down);
-        m->row(src, &row, columns, (float)(1.0 / (double)(down * across)), w,
-               dst->pixels + y * w * 3);
+        m->row(&j, &row, dst->pixels + y * w * 3);
     }
     dst->h = h;
     dst->w = w;
