@@ -68,6 +68,9 @@ void cli_plain_string(FILE *f, const char *s, int width);
 /* Records a usage error for cli_finish. */
 sl_status cli_usage(const char *fmt, ...) SL_PRINTF(1, 2);
 
+/* Records that something this machine lacks was asked for. */
+sl_status cli_unavailable(const char *fmt, ...) SL_PRINTF(1, 2);
+
 /* Records that `path` cannot be written, by errno. */
 sl_status cli_cannot_write(const char *path);
 
@@ -115,6 +118,7 @@ int cli_inspect(const struct cli_verb *verb, int argc, char **argv);
 int cli_config(const struct cli_verb *verb, int argc, char **argv);
 int cli_data(const struct cli_verb *verb, int argc, char **argv);
 int cli_sweep(const struct cli_verb *verb, int argc, char **argv);
+int cli_plot(const struct cli_verb *verb, int argc, char **argv);
 int cli_bench(const struct cli_verb *verb, int argc, char **argv);
 
 #endif

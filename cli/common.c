@@ -27,6 +27,15 @@ sl_status cli_usage(const char *fmt, ...)
     return SL_ERR_USAGE;
 }
 
+sl_status cli_unavailable(const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(own_text, sizeof own_text, fmt, args);
+    va_end(args);
+    return SL_ERR_UNAVAILABLE;
+}
+
 sl_status cli_cannot_write(const char *path)
 {
     snprintf(own_text, sizeof own_text, "%s: cannot be written: %s", path, strerror(errno));

@@ -69,6 +69,11 @@ const struct cli_verb cli_verbs[] = {
      "  softless sweep paper/fig2-l49 --status\n"
      "  softless sweep my.yaml --dir /shared/my-study --set train.total_steps=500\n",
      cli_sweep},
+    {"plot", "STUDY...", "the figure of a study: CSV, SVG and PNG, and a report",
+     "  softless plot paper/fig2-l49\n"
+     "  softless plot paper/fig2-l49 paper/fig2-l196 --out figures   # a panel each\n"
+     "  softless plot paper/fig2-l49 --report\n",
+     cli_plot},
     {"bench", "attention | train RECIPE | infer RECIPE", "speed against the peak of the same run",
      "  softless bench attention --phi relu,softmax --len 49,196,784 --pass fwd,fwd+bwd\n"
      "  softless bench train vit-s16-bench --steps 10\n"

@@ -38,6 +38,11 @@ SL_API const char *sl_study_dir(const sl_study *study);
 SL_API const char *sl_study_run_name(const sl_study *study, size_t i);
 SL_API const sl_recipe *sl_study_run_recipe(const sl_study *study, size_t i);
 SL_API const char *sl_study_table(const sl_study *study); /* the path of sweep.csv */
+/* Recipe key of the k-th axis, NULL behind the last. */
+SL_API const char *sl_study_axis(const sl_study *study, size_t k);
+/* A field of the run's row by the name of its column, NULL if the run has no row yet. *text is
+ * owned by the caller: sl_text_free. SL_ERR_ARGUMENT for an unknown column. */
+SL_API sl_status sl_study_field(const sl_study *study, size_t run, const char *column, char **text);
 /* Makes the folder and what belongs into it. */
 SL_API sl_status sl_study_prepare(sl_study *study);
 /* Reads table, rows of finished runs and claims again; adds new rows to the table. A claim that was

@@ -38,6 +38,49 @@ static bool field_is(const char *row, unsigned n, const char *text, size_t lengt
     return has == length && memcmp(at, text, length) == 0;
 }
 
+/* The n-th field without its quotes, to text, which has room for the whole row. */
+static void unquote(const char *row, size_t n, char *text)
+{
+    bool quoted = false;
+    for (; *row; row++) {
+        const bool twice = quoted && row[0] == '"' && row[1] == '"';
+        row += twice;
+        if (*row == '"' && !twice) {
+            quoted = !quoted;
+        } else if (*row == ',' && !quoted) {
+            if (n-- == 0)
+                break;
+        } else if (n == 0) {
+            *text++ = *row;
+        }
+    }
+    *text = '\0';
+}
+
+sl_status sl_study_field(const sl_study *s, size_t run, const char *column, char **text)
+{
+    const size_t length = strlen(column);
+    size_t n = 0;
+    const char *at = s->header;
+    while (strncmp(at, column, length) != 0 || (at[length] != ',' && at[length] != '\0')) {
+        at = strchr(at, ',');
+        if (!at)
+            SL_FAIL(SL_ERR_ARGUMENT, "sl_study_field: the table has no column '%.100s'", column);
+        at++;
+        n++;
+    }
+    char *found = NULL;
+    const char *row = s->runs[run].row;
+    if (row) {
+        found = sl_strdup(row);
+        if (!found)
+            return SL_ERR_MEMORY;
+        unquote(row, n, found);
+    }
+    *text = found;
+    return SL_OK;
+}
+
 static sl_status add_extra(struct sl_study *s, const char *row)
 {
     char **grown = sl_regrow(s->extra, s->n_extra, s->n_extra + 1, sizeof *grown);
@@ -264,6 +307,11 @@ const char *sl_study_table(const sl_study *s)
 const char *sl_study_run_name(const sl_study *s, size_t i)
 {
     return s->runs[i].name;
+}
+
+const char *sl_study_axis(const sl_study *s, size_t k)
+{
+    return k < s->n_axes ? sl_options[s->axes[k].option].key : NULL;
 }
 
 const sl_recipe *sl_study_run_recipe(const sl_study *s, size_t i)

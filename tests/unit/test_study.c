@@ -207,6 +207,27 @@ static void test_table(void **state)
     assert_int_equal(sl_study_state(study, 2), SL_RUN_FAILED);
     assert_string_equal(sl_study_why(study, 2), "the data are gone");
 
+    static const struct {
+        const char *column, *text;
+    } fields[] = {{"run", "seed-0_eval-_alpha-0.6"},
+                  {"status", "diverged"},
+                  {"model.alpha", "0.6"},
+                  {"top1", ""},
+                  {"core_s", "12.5"}};
+    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
+        char *field = NULL;
+        OK(sl_study_field(study, 1, fields[i].column, &field));
+        assert_string_equal(field, fields[i].text);
+        sl_text_free(&field);
+    }
+    char *field = NULL; /* a field that needs quotes */
+    OK(sl_study_field(study, 4, "data.eval", &field));
+    assert_string_equal(field, "synthetic:n=8,classes=4,size=16,seed=2");
+    sl_text_free(&field);
+    OK(sl_study_field(study, 0, "top1", &field));
+    assert_null(field);
+    assert_int_equal(sl_study_field(study, 1, "model.alph", &field), SL_ERR_ARGUMENT);
+
     /* A row that another worker's merge lost comes back, one of a run that is not ours stays. */
     char *text = text_of(table);
     *(strchr(strchr(text, '\n') + 1, '\n') + 1) = '\0'; /* the header and the first row */

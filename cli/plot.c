@@ -1,0 +1,292 @@
+/*
+ * softless plot: gathers the rows of studies into the points of a figure. Runs that differ in their
+ * seed alone are one point. Over alpha, every other axis makes series; without an axis of alpha
+ * the sizes make the points, x is what they cost, and the kind of attention makes series.
+ */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "plot.h"
+
+enum { STUDIES_MAX = 8 };
+static const char x_key[] = "model.alpha";
+
+void plot_mean_add(struct plot_mean *m, double x)
+{
+    const double d = x - m->mean;
+    m->n++;
+    m->mean += d / (double)m->n;
+    m->m2 += d * (x - m->mean);
+}
+
+double plot_mean_se(const struct plot_mean *m)
+{
+    return m->n > 1 ? sqrt(m->m2 / (double)(m->n - 1) / (double)m->n) : NAN;
+}
+
+double plot_x(const struct plot *p, const struct plot_point *point)
+{
+    return p->by_alpha ? point->alpha : point->hours.mean;
+}
+
+bool plot_is_level(const struct plot *p, size_t series)
+{
+    return p->by_alpha && strcmp(p->series[series].h, "softmax") == 0;
+}
+
+/* ---- which axis does what ---- */
+
+enum role { IS_X, IS_SEED, IS_PANEL, IS_SERIES, IS_SIZE };
+
+static enum role role_of(const char *key, bool by_alpha)
+{
+    static const struct {
+        const char *key;
+        enum role over_alpha, over_cost;
+    } roles[] = {
+        {"seed", IS_SEED, IS_SEED},           {"model.alpha", IS_X, IS_SERIES},
+        {"model.patch", IS_PANEL, IS_SIZE},   {"model.image_size", IS_PANEL, IS_SIZE},
+        {"data.train", IS_PANEL, IS_PANEL},   {"data.eval", IS_PANEL, IS_PANEL},
+        {"model.h", IS_SERIES, IS_SERIES},    {"model.length", IS_SERIES, IS_SERIES},
+        {"model.bias", IS_SERIES, IS_SERIES}, {"model.qk_norm", IS_SERIES, IS_SERIES},
+        {"model.gate", IS_SERIES, IS_SERIES},
+    };
+    for (size_t i = 0; i < sizeof roles / sizeof *roles; i++)
+        if (strcmp(roles[i].key, key) == 0)
+            return by_alpha ? roles[i].over_alpha : roles[i].over_cost;
+    return by_alpha ? IS_SERIES : IS_SIZE;
+}
+
+static bool has_axis(const sl_study *study, const char *key)
+{
+    const char *axis;
+    for (size_t k = 0; (axis = sl_study_axis(study, k)) != NULL; k++)
+        if (strcmp(axis, key) == 0)
+            return true;
+    return false;
+}
+
+/* The values of a run's axes of one role: "relu, qk_norm none", with h and alpha bare. */
+static sl_status describe(const sl_study *study, size_t run, bool by_alpha, enum role role,
+                          char text[PLOT_TEXT])
+{
+    const char *axis;
+    size_t n = 0;
+    text[0] = '\0';
+    for (size_t k = 0; (axis = sl_study_axis(study, k)) != NULL; k++) {
+        const char *dot = strrchr(axis, '.'), *word = dot ? dot + 1 : axis;
+        char *value = NULL;
+        if (role_of(axis, by_alpha) != role)
+            continue;
+        const sl_status st = sl_study_field(study, run, axis, &value);
+        if (st != SL_OK)
+            return st;
+        const bool bare = strcmp(axis, "model.h") == 0 || role == IS_X;
+        n += (size_t)snprintf(text + n, PLOT_TEXT - n, "%s%s%s%s", n ? ", " : "", bare ? "" : word,
+                              bare ? "" : " ", value);
+        sl_text_free(&value);
+        if (n >= PLOT_TEXT)
+            return cli_usage("the values of the axes are too long for a figure: %.60s...", text);
+    }
+    return SL_OK;
+}
+
+static sl_status number(const sl_study *study, size_t run, const char *column, double *x)
+{
+    char *text = NULL;
+    const sl_status st = sl_study_field(study, run, column, &text);
+    if (st == SL_OK)
+        *x = text[0] ? strtod(text, NULL) : NAN;
+    sl_text_free(&text);
+    return st;
+}
+
+/* ---- gathering ---- */
+
+static sl_status panel_of(struct plot *p, const sl_study *study, const char *name, size_t run,
+                          size_t *panel)
+{
+    char values[PLOT_TEXT], title[PLOT_TEXT];
+    const sl_status st = describe(study, run, p->by_alpha, IS_PANEL, values);
+    const char *slash = strrchr(name, '/'), *base = slash ? slash + 1 : name;
+    if (st != SL_OK)
+        return st;
+    if (snprintf(title, sizeof title, "%.*s%s%s", (int)strcspn(base, "."), base,
+                 values[0] ? ": " : "", values) >= (int)sizeof title)
+        return cli_usage("the title of a panel is too long: %.60s...", title);
+    size_t i = 0;
+    while (i < p->n_panels && strcmp(p->titles[i], title) != 0)
+        i++;
+    if (i == PLOT_PANELS_MAX)
+        return cli_usage("the figure would have more than %d panels", PLOT_PANELS_MAX);
+    if (i == p->n_panels)
+        memcpy(p->titles[p->n_panels++], title, sizeof title);
+    *panel = i;
+    return SL_OK;
+}
+
+static sl_status series_of(struct plot *p, const sl_study *study, size_t run, size_t *series)
+{
+    struct plot_series s = {.variant = 0};
+    char *h = NULL;
+    sl_status st = describe(study, run, p->by_alpha, IS_SERIES, s.name);
+    if (st == SL_OK)
+        st = sl_recipe_get(sl_study_run_recipe(study, run), "model.h", &h);
+    if (st != SL_OK)
+        return st;
+    snprintf(s.h, sizeof s.h, "%s", h);
+    sl_text_free(&h);
+    if (!s.name[0])
+        snprintf(s.name, sizeof s.name, "%s", s.h);
+    size_t i = 0;
+    for (; i < p->n_series && strcmp(p->series[i].name, s.name) != 0; i++)
+        s.variant += strcmp(p->series[i].h, s.h) == 0;
+    if (i == PLOT_SERIES_MAX)
+        return cli_usage("the figure would have more than %d series", PLOT_SERIES_MAX);
+    if (i == p->n_series)
+        p->series[p->n_series++] = s;
+    *series = i;
+    return SL_OK;
+}
+
+static sl_status point_of(struct plot *p, size_t panel, size_t series, const char *label,
+                          struct plot_point **point)
+{
+    for (size_t i = 0; i < p->n; i++) {
+        struct plot_point *q = &p->points[i];
+        if (q->panel == panel && q->series == series && strcmp(q->label, label) == 0) {
+            *point = q;
+            return SL_OK;
+        }
+    }
+    struct plot_point *grown = realloc(p->points, (p->n + 1) * sizeof *grown);
+    if (!grown)
+        return cli_usage("out of memory for %zu points", p->n + 1);
+    p->points = grown;
+    *point = &grown[p->n++];
+    **point = (struct plot_point){.panel = panel, .series = series, .alpha = NAN};
+    snprintf((*point)->label, PLOT_TEXT, "%s", label);
+    return SL_OK;
+}
+
+static sl_status add_run(struct plot *p, const sl_study *study, const char *name, size_t run)
+{
+    const sl_run_state state = sl_study_state(study, run);
+    size_t panel = 0, series = 0;
+    char label[PLOT_TEXT];
+    struct plot_point *q = NULL;
+    double top1 = NAN, top1_se = NAN, core_s = NAN, alpha = NAN;
+    if (state != SL_RUN_DONE && state != SL_RUN_DIVERGED)
+        return SL_OK;
+    sl_status st = panel_of(p, study, name, run, &panel);
+    if (st == SL_OK)
+        st = series_of(p, study, run, &series);
+    if (st == SL_OK)
+        st = describe(study, run, p->by_alpha, p->by_alpha ? IS_X : IS_SIZE, label);
+    if (st == SL_OK && plot_is_level(p, series))
+        snprintf(label, sizeof label, "any");
+    if (st == SL_OK)
+        st = point_of(p, panel, series, label, &q);
+    if (st == SL_OK)
+        st = number(study, run, "top1", &top1);
+    if (st == SL_OK)
+        st = number(study, run, "top1_se", &top1_se);
+    if (st == SL_OK)
+        st = number(study, run, "core_s", &core_s);
+    if (st == SL_OK && p->by_alpha)
+        st = number(study, run, x_key, &alpha);
+    if (st != SL_OK)
+        return st;
+    if (isnan(q->alpha))
+        q->alpha = alpha;
+    else if (q->alpha != alpha)
+        return SL_OK; /* a level at another alpha is the same run again */
+    if (state == SL_RUN_DIVERGED) {
+        q->diverged++;
+    } else if (isfinite(top1)) {
+        plot_mean_add(&q->top1, top1);
+        plot_mean_add(&p->image_se, top1_se);
+    }
+    if (isfinite(core_s))
+        plot_mean_add(&q->hours, core_s / 3600);
+    return SL_OK;
+}
+
+static const struct plot *sorted; /* qsort hands its function nothing else */
+
+static int by_place(const void *left, const void *right)
+{
+    const struct plot_point *a = left, *b = right;
+    const double x = plot_x(sorted, a), y = plot_x(sorted, b);
+    if (a->panel != b->panel)
+        return a->panel < b->panel ? -1 : 1;
+    if (a->series != b->series)
+        return a->series < b->series ? -1 : 1;
+    return (x > y) - (x < y);
+}
+
+static sl_status gather(struct plot *p, const struct plot_sources *from)
+{
+    p->by_alpha = has_axis(from->studies[0], x_key);
+    for (size_t s = 0; s < from->n; s++) {
+        if (has_axis(from->studies[s], x_key) != p->by_alpha)
+            return cli_usage("studies with and without the axis model.alpha make two figures");
+        for (size_t i = 0; i < sl_study_count(from->studies[s]); i++) {
+            const sl_status st = add_run(p, from->studies[s], from->names[s], i);
+            if (st != SL_OK)
+                return st;
+        }
+    }
+    if (p->n == 0)
+        return cli_usage("no run of %s has ended; 'softless sweep %s' works it off", from->names[0],
+                         from->names[0]);
+    sorted = p;
+    qsort(p->points, p->n, sizeof *p->points, by_place);
+    return SL_OK;
+}
+
+int cli_plot(const struct cli_verb *verb, int argc, char **argv)
+{
+    struct cli_list set = {.n = 0}, dirs = {.n = 0};
+    const char *out = NULL, *names[STUDIES_MAX];
+    bool report = false, stop = false;
+    const struct cli_option options[] = {
+        {"report", 0, CLI_FLAG, &report, NULL, "also report.html, in one file, and report.md"},
+        {"out", 'o', CLI_TEXT, &out, "DIR", "folder of the figure (default: the first study's)"},
+        {"dir", 0, CLI_LIST, &dirs, "DIR", "folder of a study; repeated for the next ones"},
+        {"set", 0, CLI_LIST, &set, "KEY=VALUE", "recipe key, as given to sweep; may be repeated"},
+    };
+    const struct cli_parse parse = {verb, options, sizeof options / sizeof options[0],
+                                    NULL, 1,       STUDIES_MAX};
+    sl_study *studies[STUDIES_MAX] = {NULL};
+    struct plot *p = NULL;
+    int first;
+    sl_status st = cli_parse(&parse, argc, argv, &first, &stop);
+    if (st != SL_OK || stop)
+        return cli_finish(st);
+    const size_t n = (size_t)(argc - first);
+    const struct plot_sources sources = {studies, names, n};
+    for (size_t s = 0; s < n && st == SL_OK; s++) {
+        names[s] = argv[first + (int)s];
+        st = sl_study_open(names[s], set.items, set.n, s < dirs.n ? dirs.items[s] : NULL,
+                           &studies[s]);
+    }
+    if (st == SL_OK && !(p = calloc(1, sizeof *p)))
+        st = cli_usage("out of memory");
+    if (st == SL_OK)
+        st = gather(p, &sources);
+    if (st == SL_OK && !out)
+        out = sl_study_dir(studies[0]);
+    sl_status drawn = st == SL_OK ? plot_draw(p, out) : st;
+    if (st == SL_OK && report && (drawn == SL_OK || drawn == SL_ERR_UNAVAILABLE)) {
+        st = plot_report(p, &sources, out);
+        drawn = st == SL_OK ? drawn : st;
+    }
+    for (size_t s = 0; s < n; s++)
+        sl_study_free(&studies[s]);
+    if (p)
+        free(p->points);
+    free(p);
+    return cli_finish(drawn);
+}

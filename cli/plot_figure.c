@@ -1,0 +1,332 @@
+/*
+ * The drawing: points as CSV for people, and a gnuplot script that holds its data, so that the
+ * figure can be drawn again, or changed, anywhere. Colours are Okabe and Ito's, which colour-blind
+ * eyes tell apart; form of the point and dash say the same once more for print without colour.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "plot.h"
+
+static const struct look {
+    const char *h, *colour;
+    int form; /* of the point, filled; the next lower number is its outline */
+} looks[] = {
+    {"softmax", "#000000", 7}, {"relu", "#0072B2", 7},      {"relu2", "#D55E00", 5},
+    {"gelu", "#009E73", 9},    {"softplus", "#CC79A7", 11}, {"identity", "#7F7F7F", 13},
+    {"relu6", "#56B4E9", 15},  {"sigmoid", "#E69F00", 7},   {"silu", "#8B6914", 5},
+};
+
+static const struct look *look_of(const char *h)
+{
+    size_t i = sizeof looks / sizeof *looks - 1;
+    while (i > 0 && strcmp(looks[i].h, h) != 0)
+        i--;
+    return &looks[i];
+}
+
+static FILE *create(const char *out, const char *name, char path[PLOT_PATH])
+{
+    snprintf(path, PLOT_PATH, "%s/%s", out, name);
+    return fopen(path, "w");
+}
+
+static sl_status finish(FILE *f, const char *path)
+{
+    const bool bad = ferror(f) != 0;
+    return fclose(f) != 0 || bad ? cli_cannot_write(path) : SL_OK;
+}
+
+/* ---- figure.csv ---- */
+
+static void csv_number(FILE *f, double x)
+{
+    fputc(',', f);
+    if (isfinite(x))
+        fprintf(f, "%.9g", x);
+}
+
+static void csv_text(FILE *f, const char *text)
+{
+    if (strpbrk(text, ",\"\n\r"))
+        cli_csv_string(f, text);
+    else
+        fputs(text, f);
+}
+
+static sl_status write_csv(const struct plot *p, const char *out)
+{
+    char path[PLOT_PATH];
+    FILE *f = create(out, "figure.csv", path);
+    if (!f)
+        return cli_cannot_write(path);
+    fprintf(f, "panel,series,%s,runs,diverged,top1,top1_se,core_hours,core_hours_se\n",
+            p->by_alpha ? "alpha" : "sizes");
+    for (size_t i = 0; i < p->n; i++) {
+        const struct plot_point *q = &p->points[i];
+        csv_text(f, p->titles[q->panel]);
+        fputc(',', f);
+        csv_text(f, p->series[q->series].name);
+        fputc(',', f);
+        csv_text(f, q->label);
+        fprintf(f, ",%zu,%zu", q->top1.n + q->diverged, q->diverged);
+        csv_number(f, q->top1.n ? q->top1.mean : NAN);
+        csv_number(f, plot_mean_se(&q->top1));
+        csv_number(f, q->hours.n ? q->hours.mean : NAN);
+        csv_number(f, plot_mean_se(&q->hours));
+        fputc('\n', f);
+    }
+    return finish(f, path);
+}
+
+/* ---- figure.gp ---- */
+
+struct range {
+    double x_low, x_high, y_low, y_high;
+};
+
+static struct range range_of(const struct plot *p, size_t panel)
+{
+    struct range r = {INFINITY, -INFINITY, INFINITY, -INFINITY};
+    for (size_t i = 0; i < p->n; i++) {
+        const struct plot_point *q = &p->points[i];
+        const double x = plot_x(p, q), se = plot_mean_se(&q->top1), e = isfinite(se) ? se : 0;
+        if (q->panel != panel)
+            continue;
+        if (!plot_is_level(p, q->series)) {
+            r.x_low = fmin(r.x_low, x);
+            r.x_high = fmax(r.x_high, x);
+        }
+        if (q->top1.n > 0) {
+            r.y_low = fmin(r.y_low, q->top1.mean - e);
+            r.y_high = fmax(r.y_high, q->top1.mean + e);
+        }
+    }
+    if (!(r.x_low <= r.x_high)) /* levels alone */
+        r.x_low = 0, r.x_high = 2;
+    if (!(r.y_low <= r.y_high)) /* all diverged */
+        r.y_low = 0, r.y_high = 1;
+    const double margin = 0.06 * (r.y_high - r.y_low) + 0.002;
+    r.y_low -= margin;
+    r.y_high += margin;
+    return r;
+}
+
+static void quoted(FILE *f, const char *text)
+{
+    fputc('\'', f);
+    for (; *text; text++)
+        fprintf(f, *text == '\'' ? "'%c" : "%c", *text);
+    fputc('\'', f);
+}
+
+static void coordinate(FILE *f, double x)
+{
+    if (isfinite(x))
+        fprintf(f, " %.9g", x);
+    else
+        fprintf(f, " NaN");
+}
+
+/* x, accuracy, its standard error and, for a point that diverged, the place of its mark. */
+static void write_block(FILE *f, const struct plot *p, size_t panel, size_t series,
+                        const struct range *r)
+{
+    fprintf(f, "$p%zu_%zu << END\n", panel, series);
+    for (size_t i = 0; i < p->n; i++) {
+        const struct plot_point *q = &p->points[i];
+        const bool level = plot_is_level(p, series);
+        if (q->panel != panel || q->series != series)
+            continue;
+        for (int end = 0; end < (level ? 2 : 1); end++) {
+            coordinate(f, level ? (end ? r->x_high : r->x_low) : plot_x(p, q));
+            coordinate(f, q->top1.n ? q->top1.mean : NAN);
+            coordinate(f, plot_mean_se(&q->top1));
+            coordinate(f, q->diverged ? r->y_low + 0.02 * (r->y_high - r->y_low) : NAN);
+            fputc('\n', f);
+        }
+    }
+    fprintf(f, "END\n");
+}
+
+/* Mean core-hours of a run of the series in the panel. */
+static double cost_of(const struct plot *p, size_t panel, size_t series)
+{
+    struct plot_mean m = {.n = 0};
+    for (size_t i = 0; i < p->n; i++)
+        if (p->points[i].panel == panel && p->points[i].series == series && p->points[i].hours.n)
+            plot_mean_add(&m, p->points[i].hours.mean);
+    return m.n ? m.mean : NAN;
+}
+
+/* What of a series there is to draw; gnuplot warns of elements without points. */
+struct content {
+    bool accuracy, error, diverged;
+};
+
+static struct content content_of(const struct plot *p, size_t panel, size_t series)
+{
+    struct content c = {false, false, false};
+    for (size_t i = 0; i < p->n; i++) {
+        const struct plot_point *q = &p->points[i];
+        if (q->panel != panel || q->series != series)
+            continue;
+        c.accuracy = c.accuracy || q->top1.n > 0;
+        c.error = c.error || q->top1.n > 1;
+        c.diverged = c.diverged || q->diverged > 0;
+    }
+    return c;
+}
+
+static void write_series(FILE *f, const struct plot *p, size_t panel, size_t s)
+{
+    const struct plot_series *series = &p->series[s];
+    const struct look *look = look_of(series->h);
+    const struct content has = content_of(p, panel, s);
+    const bool level = plot_is_level(p, s);
+    char title[PLOT_TEXT + 40];
+    snprintf(title, sizeof title, "%s", series->name);
+    if (strstr(series->name, "gate ")) /* what a gate costs belongs to the figure */
+        snprintf(title, sizeof title, "%s, %.2g core-h", series->name, cost_of(p, panel, s));
+    if (has.error && level)
+        fprintf(
+            f,
+            "    $p%zu_%zu using 1:($2-$3):($2+$3) with filledcurves lc rgb '%s' fs transparent "
+            "solid 0.12 notitle, \\\n",
+            panel, s, look->colour);
+    if (has.error && !level)
+        fprintf(f,
+                "    $p%zu_%zu using 1:2:3 with yerrorbars lc rgb '%s' lw 1.2 ps 0 notitle, \\\n",
+                panel, s, look->colour);
+    if (has.accuracy) {
+        fprintf(f, "    $p%zu_%zu using 1:2 with ", panel, s);
+        if (level)
+            fprintf(f, "lines lc rgb '%s' lw 2 dt %zu title ", look->colour,
+                    series->variant % 4 + 2);
+        else
+            fprintf(f, "linespoints lc rgb '%s' lw 2 dt %zu pt %d ps 0.9 title ", look->colour,
+                    series->variant % 5 + 1, look->form - (int)(series->variant % 2));
+        quoted(f, title);
+        fprintf(f, ", \\\n");
+    }
+    if (has.diverged)
+        fprintf(f, "    $p%zu_%zu using 1:4 with points lc rgb '%s' lw 2 pt 2 ps 1.6 notitle, \\\n",
+                panel, s, look->colour);
+}
+
+static bool is_in(const struct plot *p, size_t panel, size_t series)
+{
+    for (size_t i = 0; i < p->n; i++)
+        if (p->points[i].panel == panel && p->points[i].series == series)
+            return true;
+    return false;
+}
+
+static void write_panel(FILE *f, const struct plot *p, size_t panel)
+{
+    const struct range r = range_of(p, panel);
+    bool diverged = false;
+    for (size_t i = 0; i < p->n; i++)
+        diverged = diverged || (p->points[i].panel == panel && p->points[i].diverged > 0);
+    fprintf(f, "  set title ");
+    quoted(f, p->titles[panel]);
+    const double edge = 0.03 * (r.x_high - r.x_low);
+    if (p->by_alpha)
+        fprintf(f, "\n  set xrange [%.9g:%.9g]", r.x_low - edge, r.x_high + edge);
+    fprintf(f, "\n  set yrange [%.9g:%.9g]\n  plot \\\n", r.y_low, r.y_high);
+    for (size_t s = 0; s < p->n_series; s++)
+        if (is_in(p, panel, s))
+            write_series(f, p, panel, s);
+    fprintf(f, diverged ? "    1/0 with points lc rgb '#000000' lw 2 pt 2 ps 1.6 title 'diverged'\n"
+                        : "    1/0 notitle\n");
+}
+
+static sl_status write_script(const struct plot *p, const char *out)
+{
+    char path[PLOT_PATH];
+    FILE *f = create(out, "figure.gp", path);
+    if (!f)
+        return cli_cannot_write(path);
+    fprintf(f, "# Made by softless plot; 'gnuplot figure.gp' draws figure.png and figure.svg.\n");
+    for (size_t panel = 0; panel < p->n_panels; panel++) {
+        const struct range r = range_of(p, panel);
+        for (size_t s = 0; s < p->n_series; s++)
+            if (is_in(p, panel, s))
+                write_block(f, p, panel, s, &r);
+    }
+    fprintf(f,
+            "set datafile missing 'NaN'\n"
+            "set grid xtics ytics back lt 1 lw 0.7 lc rgb '#cccccc'\n"
+            "set bars 0.6\n"
+            "set key noenhanced %s\n"
+            "set title noenhanced\n"
+            "set ylabel 'test accuracy'\n"
+            "set xlabel '%s'\n"
+            "%s",
+            p->n_panels > 1 ? "outside below horizontal" : "outside right top",
+            p->by_alpha ? "exponent alpha of the factor L^{-alpha}" : "core-hours",
+            p->by_alpha ? "" : "set logscale x\nset format x '%g'\n");
+    size_t longest = 10;
+    for (size_t i = 0; i < p->n_series; i++)
+        longest = strlen(p->series[i].name) > longest ? strlen(p->series[i].name) : longest;
+    const size_t width = p->n_panels > 1 ? 480 * p->n_panels : 680 + 9 * longest;
+    fprintf(f,
+            "do for [form in 'png svg'] {\n"
+            "  if (form eq 'png') { set terminal pngcairo size %zu,%d font 'DejaVu Sans,11' } \\\n"
+            "  else { set terminal svg size %zu,%d font 'DejaVu Sans,12' }\n"
+            "  set output 'figure.'.form\n"
+            "  set multiplot layout 1,%zu\n",
+            width, p->n_panels > 1 ? 520 : 460, width, p->n_panels > 1 ? 520 : 460, p->n_panels);
+    for (size_t panel = 0; panel < p->n_panels; panel++)
+        write_panel(f, p, panel);
+    fprintf(f, "  unset multiplot\n  unset output\n}\n");
+    return finish(f, path);
+}
+
+/* ---- gnuplot ---- */
+
+static sl_status run_gnuplot(const char *out)
+{
+    static char program[] = "gnuplot", plain[] = "-d", script[] = "figure.gp";
+    char *argv[] = {program, plain, script, NULL};
+    int status = 0;
+    const pid_t pid = fork();
+    if (pid == 0) {
+        setenv("LC_ALL", "C.UTF-8", 1);
+        if (chdir(out) == 0)
+            execvp(program, argv);
+        _exit(127);
+    }
+    if (pid < 0 || waitpid(pid, &status, 0) != pid)
+        return cli_unavailable("gnuplot cannot be started: %s", strerror(errno));
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 127)
+        return cli_unavailable("gnuplot is not installed, so there is no figure; %s/figure.csv has "
+                               "the points; install gnuplot-nox and give the same command",
+                               out);
+    if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
+        return cli_unavailable("gnuplot failed on %s/figure.gp; %s/figure.csv has the points", out,
+                               out);
+    printf("figure: %s/figure.png, %s/figure.svg; data: %s/figure.csv\n", out, out, out);
+    return SL_OK;
+}
+
+sl_status plot_draw(const struct plot *p, const char *out)
+{
+    if (mkdir(out, 0777) != 0 && errno != EEXIST)
+        return cli_cannot_write(out);
+    char old[PLOT_PATH];
+    for (int k = 0; k < 2; k++) { /* no figure of other data stays behind */
+        snprintf(old, sizeof old, "%s/figure.%s", out, k ? "svg" : "png");
+        unlink(old);
+    }
+    sl_status st = write_csv(p, out);
+    if (st == SL_OK)
+        st = write_script(p, out);
+    return st == SL_OK ? run_gnuplot(out) : st;
+}

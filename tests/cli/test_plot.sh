@@ -1,0 +1,87 @@
+#!/usr/bin/env bash
+# Figures of studies: points against means computed here from the table, a report in one file, diverged runs, several
+# panels, no gnuplot, bad input.
+. "$(dirname "$0")/common.sh"
+cd "$work"
+
+study() { # study NAME SWEEP-LINES
+    { tiny_recipe; echo "sweep:"; cat; } >"$1.yaml"
+}
+sweep() { "$program" sweep "$1.yaml" --dir "$1" -q "${@:2}" >/dev/null || fail "sweep $*"; }
+check() { # check WHAT COMMAND...
+    "${@:2}" || fail "$1"
+    passed=$((passed + 1))
+}
+
+# A directory of programs without gnuplot, and one whose gnuplot draws nothing but notes its script.
+mkdir none fake
+printf '#!/bin/sh\n[ -f figure.gp ] && [ "$LC_ALL" = C.UTF-8 ] && : >figure.svg && : >figure.png\n' >fake/gnuplot
+chmod +x fake/gnuplot
+export PATH_WITH=$PATH
+export PATH=$work/fake:$PATH
+
+study alpha <<'Y'
+  seed: [0, 1]
+  model.h: [relu, softmax]
+  model.alpha: [0, 0.5, 1]
+  exclude: ["model.h=softmax model.alpha!=1", "seed=1 model.alpha=0.5"]
+Y
+expect 64 "no run of alpha.yaml has ended" "$program" plot alpha.yaml --dir alpha
+sweep alpha
+expect_out 'figure: alpha/figure.png, alpha/figure.svg' "$program" plot alpha.yaml --dir alpha --report
+check "columns" grep -qx 'panel,series,alpha,runs,diverged,top1,top1_se,core_hours,core_hours_se' alpha/figure.csv
+check "points" [ "$(wc -l <alpha/figure.csv)" = 5 ]
+# mean and standard error of relu at alpha 1, by hand: (a + b) / 2 and |a - b| / 2
+want=$(awk -F, '$5 == "relu" && $6 == 1 { n++; v[n] = $7 } END { d = v[1] - v[2]
+    printf "%.6f %.6f", (v[1] + v[2]) / 2, (d < 0 ? -d : d) / 2 }' <(awk -F, -v OFS=, '{ print $1, $2, $3, $4, $5, $6, $7 }' alpha/sweep.csv))
+got=$(awk -F, '$2 == "relu" && $3 == 1 { printf "%.6f %.6f", $6, $7 }' alpha/figure.csv)
+check "relu at 1: $got instead of $want" [ "$got" = "$want" ]
+check "one seed has no standard error" grep -qE '^alpha,relu,0.5,1,0,[0-9.]+,,' alpha/figure.csv
+check "softmax is a level" grep -qE '^alpha,softmax,any,2,0,' alpha/figure.csv
+check "table of the report" grep -qE '^\| relu \| [0-9.]+ ± [0-9.]+ \| [0-9.]+ \| [0-9.]+ ± [0-9.]+ \|  \|$' alpha/report.md
+check "noise of the report" grep -qE 'between seeds: standard deviation [0-9.]+ points \(pooled, 3 degrees' alpha/report.md
+check "machine of the report" grep -qE '^- threads: [0-9]+ \(7 runs\)' alpha/report.md
+
+# No gnuplot: the points, the script, one sentence; and no figure of an earlier time.
+code=0
+PATH=$work/none "$program" plot alpha.yaml --dir alpha 2>err >out || code=$?
+check "exit $code without gnuplot" [ $code = 69 ]
+check "$(cat err)" grep -qx 'softless: gnuplot is not installed, so there is no figure; alpha/figure.csv has the points; install gnuplot-nox and give the same command' err
+check "an old figure is left" [ ! -e alpha/figure.svg ]
+
+# Diverged runs are points; sizes against cost; a panel for each study.
+study sizes <<<$'  model.width: [16, 32]\n  train.lr: [0.003, 1e6]'
+sweep sizes --set train.clip=0
+expect_out figure "$program" plot sizes.yaml --dir sizes --set train.clip=0 --report
+check "diverged points" [ "$(grep -cE '^sizes,relu,"?width [0-9]+, lr 1000000"?,1,1,,,' sizes/figure.csv)" = 2 ]
+check "diverged in the report" grep -q '1 of 1 diverged' sizes/report.md
+check "diverged in the figure" grep -q "title 'diverged'" sizes/figure.gp
+study more <<<$'  model.alpha: [0, 1]\n  model.patch: [4, 8]'
+sweep more
+expect_out 'figure: both/figure.png' "$program" plot alpha.yaml more.yaml --dir alpha --dir more --out both --report
+check "three panels" [ "$(cut -d, -f1 both/figure.csv | tail -n +2 | sort -u | wc -l)" = 3 ]
+
+study plain <<<'  model.width: [16]'
+expect 64 "make two figures" "$program" plot alpha.yaml plain.yaml --dir alpha --dir plain
+expect 78 "made by another recipe" "$program" plot alpha.yaml --dir alpha --set train.lr=0.01
+expect 66 "no recipe" "$program" plot none.yaml
+expect 64 "" "$program" plot
+printf '#!/bin/sh\nexit 3\n' >fake/gnuplot
+expect 69 "gnuplot failed on alpha/figure.gp" "$program" plot alpha.yaml --dir alpha
+
+# With gnuplot: both forms, no warning, and a report that needs no other file.
+export PATH=$PATH_WITH
+if command -v gnuplot >/dev/null; then
+    for what in "alpha.yaml --dir alpha --out alpha" "alpha.yaml more.yaml --dir alpha --dir more --out both" \
+        "sizes.yaml --dir sizes --set train.clip=0 --out sizes"; do
+        # shellcheck disable=SC2086
+        expect_out 'figure: ' "$program" plot $what --report
+        check "gnuplot says: $(cat err)" [ ! -s "$work/err" ]
+        out=${what##* }
+        check "$out: no PNG" [ "$(head -c 4 "$out/figure.png" | tail -c 3)" = PNG ]
+        check "$out: no SVG in the report" grep -q '<svg' "$out/report.html"
+        check "$out: the report is not whole" [ "$(grep -cE 'src=|href="?http|</html>' "$out/report.html")" = 1 ]
+    done
+    check "diverged marks are not drawn" grep -q diverged sizes/figure.svg
+fi
+finish 26
