@@ -138,6 +138,18 @@ static void tar(void)
     need(sl_remove_tree(folder) == SL_OK, folder);
 }
 
+static void labels(void)
+{
+    static const char list[] = "\0[[0], [2, 1], [], 1, [0], [\"1\"], [2], [0]]";
+    static const char names[] = "\2{\"a/1.png\": [0], \"2.png\": [\"1\", 2]}";
+    static const char shots[] =
+        "\1{\"softless_shots\": 1, \"sets\": [{\"data\": \"a\", \"images\": 8, \"train\": "
+        "[0, 1, 2, 3], \"test\": [4, 5], \"shots\": {\"0\": [[3, 0], [1], [2]]}}]}";
+    seed("fuzz_labels", "list", list, sizeof list - 1);
+    seed("fuzz_labels", "names", names, sizeof names - 1);
+    seed("fuzz_labels", "shots", shots, sizeof shots - 1);
+}
+
 int main(int argc, char **argv)
 {
     if (argc != 2) {
@@ -149,5 +161,6 @@ int main(int argc, char **argv)
     cifar();
     manifest();
     tar();
+    labels();
     return 0;
 }
