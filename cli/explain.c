@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 
 #include "cli.h"
+#include "softless_explain.h"
 
 enum { PATH_SIZE = 4096 };
 
@@ -123,9 +124,10 @@ static sl_status check_names(char **paths, int n)
             size_t a, b;
             const char *x = stem_of(paths[i], &a), *y = stem_of(paths[k], &b);
             if (a == b && strncmp(x, y, a) == 0)
-                return cli_usage("%s and %s would both be drawn to %.*s.attention.png; explain them one "
-                                 "after the other, with different --out",
-                                 paths[k], paths[i], (int)a, x);
+                return cli_usage(
+                    "%s and %s would both be drawn to %.*s.attention.png; explain them one "
+                    "after the other, with different --out",
+                    paths[k], paths[i], (int)a, x);
         }
     return SL_OK;
 }
@@ -189,7 +191,8 @@ int cli_explain(const struct cli_verb *verb, int argc, char **argv)
 {
     struct explain_args a = {.format_text = "text", .out = "."};
     const struct cli_option options[] = {
-        {"out", 0, CLI_TEXT, &a.out, "DIR", "folder of the pictures IMAGE.attention.png (default: here)"},
+        {"out", 0, CLI_TEXT, &a.out, "DIR",
+         "folder of the pictures IMAGE.attention.png (default: here)"},
         {"weights", 0, CLI_FLAG, &a.weights, NULL,
          "write IMAGE.attention.npy too: all weights, float32 [blocks, heads, L, L]"},
         {"format", 0, CLI_TEXT, &a.format_text, "FORMAT", "text, json or csv"},

@@ -7,6 +7,7 @@
 
 #include "image/image.h"
 #include "model/model.h"
+#include "softless_explain.h"
 
 /* Tokens of an image: `prefix` class and register tokens, then patches, row by row. */
 struct sl_token_grid {
