@@ -30,7 +30,7 @@ static void heading(const struct page *g, int level, const char *text)
     if (g->html)
         fprintf(g->f, "<h%d>", level);
     else
-        fprintf(g->f, "\n%s ", "###" + (3 - level));
+        fprintf(g->f, "\n%.*s ", level, "###");
     put(g, text);
     if (g->html)
         fprintf(g->f, "</h%d>\n", level);
