@@ -85,6 +85,8 @@ const struct cli_verb cli_verbs[] = {
      "  softless data info photos/ --format json\n"
      "  softless data info 'imagenet/train-{0000..1023}.tar'\n"
      "  softless data pack photos/ shards/ --shard-images 500   # photos/ as tar shards\n"
+     "  softless data pack --in-order wds:old/ shards/              # .tar.gz, .xz, .zst as plain "
+     "shards\n"
      "  softless data index 'imagenet/train-{0000..1023}.tar'   # opens at once from now on\n",
      cli_data},
 };

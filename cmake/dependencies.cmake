@@ -8,11 +8,12 @@ pkg_check_modules(XXHASH REQUIRED IMPORTED_TARGET libxxhash)    # digests
 pkg_check_modules(PNG REQUIRED IMPORTED_TARGET libpng)          # images
 pkg_check_modules(JPEG REQUIRED IMPORTED_TARGET libjpeg)        # images
 pkg_check_modules(ZLIB REQUIRED IMPORTED_TARGET zlib)           # gzip, crc32
+pkg_check_modules(ARCHIVE REQUIRED IMPORTED_TARGET libarchive)  # compressed shards
 
 set(SOFTLESS_LIBS Threads::Threads PkgConfig::JANSSON PkgConfig::YAML PkgConfig::XXHASH
-    PkgConfig::PNG PkgConfig::JPEG PkgConfig::ZLIB m)
+    PkgConfig::PNG PkgConfig::JPEG PkgConfig::ZLIB PkgConfig::ARCHIVE m)
 set(SOFTLESS_DEFINITIONS)
 # What sl_build_info says of them.
 list(APPEND SOFTLESS_DEFINITIONS "SOFTLESS_LIBRARIES=\"jansson ${JANSSON_VERSION}, libyaml \
 ${YAML_VERSION}, xxhash ${XXHASH_VERSION}, libpng ${PNG_VERSION}, libjpeg ${JPEG_VERSION}, zlib \
-${ZLIB_VERSION}\"")
+${ZLIB_VERSION}, libarchive ${ARCHIVE_VERSION}\"")

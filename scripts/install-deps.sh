@@ -15,6 +15,7 @@ build libxxhash-dev            XXH3: digests of checkpoints and data
 build libpng-dev               PNG images
 build libjpeg62-turbo-dev      JPEG images
 build zlib1g-dev               gzip: IDX data sets
+build libarchive-dev           compressed tar shards
 demo dataset-fashion-mnist     the images that the demo and the tests train on
 demo gnuplot-nox               draws the figure
 demo fonts-dejavu-core         the font in the figure

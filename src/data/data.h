@@ -24,6 +24,7 @@ struct sl_bytes {
  *   synthetic:n=1000,classes=10,size=32,seed=0,noise=0.2
  *   [folder:]DIR                     a folder of class folders
  *   [wds:]DIR/s-{000..127}.tar       WebDataset shards; wds:DIR for all of a folder
+ *   [wds:]DIR/s-{000..127}.tar.gz    compressed ones (.tgz, .tar.xz, .txz, .tar.zst), read in order
  * A trailing "[a:b]" keeps samples a .. b-1; either end may be left out. Relative names are
  * searched as given, in $SOFTLESS_DATA, in /usr/share/datasets. Errors: SL_ERR_INPUT (missing;
  * names the places searched and the Debian package), SL_ERR_CONFIG (malformed), SL_ERR_DATA (bad
@@ -60,6 +61,10 @@ sl_status sl_dataset_file(const struct sl_dataset *set, size_t i, struct sl_byte
 bool sl_dataset_image_size(const struct sl_dataset *set, size_t *h, size_t *w);
 /* True if the decoded images lie in memory already, so that caching them is useless. */
 bool sl_dataset_in_memory(const struct sl_dataset *set);
+/* True if images can only be read from front to back: any order works, others are slow. */
+bool sl_dataset_sequential(const struct sl_dataset *set);
+/* SL_ERR_CONFIG with what to do, for whoever needs images in any order. */
+sl_status sl_dataset_check_random(const struct sl_dataset *set);
 /* Writes an index file beside every tar shard, so that the set opens at once. SL_ERR_CONFIG for
  * other sets. */
 sl_status sl_dataset_write_index(const struct sl_dataset *set);

@@ -9,6 +9,7 @@
 #include "base/alloc.h"
 #include "base/text.h"
 #include "data/format.h"
+#include "data/unpack.h"
 
 static const struct sl_format formats[] = {
     {.name = "fashion-mnist",
@@ -174,7 +175,7 @@ static sl_status format_without_prefix(const char *spec, const struct sl_format 
     const char *names[FORMATS], *rest;
     char *path = NULL, word[64] = "";
     const size_t length = strcspn(spec, ":");
-    if (sl_ends_with(spec, ".tar")) {
+    if (sl_ends_with(spec, ".tar") || sl_unpack_is(spec)) {
         *format = find_format("wds", &rest);
         return SL_OK;
     }
@@ -354,10 +355,26 @@ bool sl_dataset_in_memory(const struct sl_dataset *set)
     return set->format->in_memory;
 }
 
+bool sl_dataset_sequential(const struct sl_dataset *set)
+{
+    return set->sequential;
+}
+
+sl_status sl_dataset_check_random(const struct sl_dataset *set)
+{
+    if (set->sequential)
+        SL_FAIL(SL_ERR_CONFIG,
+                "data set \"%s\": compressed shards can only be read from front to back; "
+                "'softless data pack --in-order' makes plain ones of them",
+                set->spec);
+    return SL_OK;
+}
+
 sl_status sl_dataset_write_index(const struct sl_dataset *set)
 {
     if (!set->format->write_index)
         SL_FAIL(SL_ERR_CONFIG, "data set \"%s\": only tar shards have index files", set->spec);
+    SL_TRY(sl_dataset_check_random(set));
     return set->format->write_index(set);
 }
 

@@ -52,6 +52,7 @@ struct sl_dataset {
     size_t skipped_files, skipped_links; /* met in folders and not served */
     size_t *part_first; /* [n_parts + 1] first sample of every shard, then total; NULL: no shards */
     size_t n_parts;
+    bool sequential; /* images are read from front to back only */
     char digest[SL_DIGEST_SIZE];
 };
 

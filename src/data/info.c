@@ -56,7 +56,7 @@ static void look_at_task(void *arg, size_t task, size_t worker)
 
 static sl_status scan_set(struct scan *scan)
 {
-    const int threads = sl_cpu_count();
+    const int threads = sl_dataset_sequential(scan->set) ? 1 : sl_cpu_count();
     const size_t count = sl_dataset_count(scan->set);
     SL_TRY(SL_NEW(scan->looks, count));
     SL_TRY(SL_NEW(scan->buffers, (size_t)threads));

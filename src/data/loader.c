@@ -394,6 +394,7 @@ sl_status sl_loader_create(const struct sl_loader_options *options, struct sl_lo
 {
     struct sl_loader *l;
     SL_TRY(check_options(options));
+    SL_TRY(sl_dataset_check_random(options->set));
     SL_TRY(SL_NEW(l, 1));
     l->o = *options;
     const sl_status st = build(l);

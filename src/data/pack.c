@@ -143,6 +143,8 @@ static sl_status pack_samples(struct pack *p)
     const size_t count = sl_dataset_count(p->set);
     struct sl_order order;
     sl_status st = SL_OK;
+    if (!p->o->in_order)
+        SL_TRY(sl_dataset_check_random(p->set));
     SL_TRY(sl_order_init(&order, count, p->o->seed, !p->o->in_order));
     for (size_t i = 0; i < count && st == SL_OK; i++) {
         st = pack_sample(p, sl_order_pass(&order, 0, i).sample);

@@ -36,19 +36,29 @@ struct extended {
 
 /* ---- input ---- */
 
-/* n <= SL_TAR_BUFFER bytes at offset, borrowed until the next call. */
+/* How many bytes from offset on the buffer holds. */
+static size_t held(const struct sl_tar *t, uint64_t offset)
+{
+    const uint64_t end = t->buffer_at + t->buffered;
+    return offset < t->buffer_at || offset >= end ? 0 : (size_t)(end - offset);
+}
+
+/* n <= SL_TAR_BUFFER bytes at offset, borrowed until the next call. What the buffer holds is not
+ * read again: a compressed input only goes forward. */
 static sl_status look(struct sl_tar *t, uint64_t offset, size_t n, const unsigned char **bytes)
 {
     const struct sl_tar_input *in = t->in;
     if (offset > in->size || in->size - offset < n)
         SL_FAIL(SL_ERR_DATA, "%s: truncated tar: it ends at byte %llu, in the middle of a member",
                 in->what, (unsigned long long)in->size);
-    if (offset < t->buffer_at || offset - t->buffer_at > t->buffered ||
-        t->buffered - (size_t)(offset - t->buffer_at) < n) {
+    const size_t kept = held(t, offset);
+    if (kept < n) {
         const uint64_t left = in->size - offset;
         const size_t take = left < SL_TAR_BUFFER ? (size_t)left : SL_TAR_BUFFER;
+        if (kept > 0)
+            memmove(t->buffer, t->buffer + (offset - t->buffer_at), kept);
         t->buffered = 0;
-        SL_TRY(in->read(in->of, offset, t->buffer, take));
+        SL_TRY(in->read(in->of, offset + kept, t->buffer + kept, take - kept));
         t->buffer_at = offset;
         t->buffered = take;
     }
@@ -62,7 +72,10 @@ sl_status sl_tar_read(struct sl_tar *t, uint64_t offset, void *buf, size_t n)
     if (n > SL_TAR_BUFFER) {
         if (offset > t->in->size || t->in->size - offset < n)
             SL_FAIL(SL_ERR_DATA, "%s: truncated tar", t->in->what);
-        return t->in->read(t->in->of, offset, buf, n);
+        const size_t kept = held(t, offset);
+        if (kept > 0)
+            memcpy(buf, t->buffer + (offset - t->buffer_at), kept);
+        return t->in->read(t->in->of, offset + kept, (char *)buf + kept, n - kept);
     }
     SL_TRY(look(t, offset, n, &bytes));
     memcpy(buf, bytes, n);

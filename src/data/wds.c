@@ -2,8 +2,11 @@
  * WebDataset shards: a pattern of tar files enters, samples in the order of shards and members
  * leave. Where every image lies is known once the set is open, from the shards' headers or their
  * index files (24 bytes per sample in memory); an image is read by one pread when it is asked for.
+ * A compressed shard is unpacked twice to open it, once for its size and once for its headers, and
+ * its images by a stream that goes on from image to image and begins again to go back.
  * Class names are the lines of classes.txt beside the first shard, else the numbers.
  */
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -14,6 +17,7 @@
 #include "data/braces.h"
 #include "data/format.h"
 #include "data/shard.h"
+#include "data/unpack.h"
 
 static const size_t text_cap = (size_t)64 << 20;
 static const size_t index_cap = (size_t)4 << 30;
@@ -22,6 +26,9 @@ struct wds {
     char **paths; /* [n] */
     struct sl_shard *shards;
     size_t n;
+    pthread_mutex_t lock;     /* guards the stream */
+    struct sl_unpack *stream; /* of compressed shard `streamed`, or NULL */
+    size_t streamed;
 };
 
 /* ---- which files ---- */
@@ -35,7 +42,7 @@ static sl_status list_folder(const char *dir, char ***paths, size_t *n)
     for (size_t i = 0; i < all; i++) {
         char *name = names[i];
         names[i] = NULL;
-        if (st == SL_OK && sl_ends_with(name, ".tar")) {
+        if (st == SL_OK && (sl_ends_with(name, ".tar") || sl_unpack_is(name))) {
             names[kept] = sl_path_join(dir, name);
             st = names[kept++] ? SL_OK : SL_ERR_MEMORY;
         }
@@ -100,6 +107,46 @@ static sl_status scan_tar(const char *path, struct sl_shard *shard)
     return st;
 }
 
+/* The tar reader asks for ascending offsets. */
+static sl_status read_packed(const void *of, uint64_t offset, void *buf, size_t n)
+{
+    struct sl_unpack *const *unpack = of;
+    size_t got = 0;
+    if (offset < sl_unpack_at(*unpack))
+        SL_FAIL(SL_ERR_INTERNAL, "a compressed shard was read backwards");
+    SL_TRY(sl_unpack_skip_to(*unpack, offset));
+    SL_TRY(sl_unpack_read(*unpack, buf, n, &got));
+    if (got < n)
+        SL_FAIL(SL_ERR_DATA, "a compressed shard changed while it was read");
+    return SL_OK;
+}
+
+static sl_status packed_size(const char *path, uint64_t *size)
+{
+    struct sl_unpack *u;
+    char block[4096];
+    size_t got = sizeof block;
+    SL_TRY(sl_unpack_open(path, &u));
+    sl_status st = SL_OK;
+    while (st == SL_OK && got == sizeof block)
+        st = sl_unpack_read(u, block, sizeof block, &got);
+    *size = sl_unpack_at(u);
+    sl_unpack_free(&u);
+    return st;
+}
+
+static sl_status scan_packed(const char *path, struct sl_shard *shard)
+{
+    struct sl_unpack *u;
+    uint64_t size = 0;
+    SL_TRY(packed_size(path, &size));
+    SL_TRY(sl_unpack_open(path, &u));
+    const struct sl_tar_input in = {&u, read_packed, size, path};
+    const sl_status st = sl_shard_scan(&in, shard);
+    sl_unpack_free(&u);
+    return st;
+}
+
 static sl_status use_index(const char *path, const char *index, struct sl_shard *shard)
 {
     sl_file file;
@@ -116,6 +163,8 @@ static sl_status use_index(const char *path, const char *index, struct sl_shard 
 
 static sl_status open_shard(const char *path, struct sl_shard *shard)
 {
+    if (sl_unpack_is(path))
+        return scan_packed(path, shard);
     char *index = sl_asprintf("%s%s", path, SL_INDEX_ENDING);
     if (!index)
         return SL_ERR_MEMORY;
@@ -240,8 +289,11 @@ sl_status sl_wds_open(struct sl_dataset *set, const char *rest)
 {
     struct wds *w;
     SL_TRY(SL_NEW(w, 1));
+    pthread_mutex_init(&w->lock, NULL);
     set->state = w; /* the set owns it from here on */
     SL_TRY(find_shards(w, rest));
+    for (size_t i = 0; i < w->n; i++)
+        set->sequential |= sl_unpack_is(w->paths[i]);
     SL_TRY(open_shards(w));
     SL_TRY(take_samples(set));
     return read_classes(set);
@@ -281,20 +333,37 @@ const char *sl_wds_sample_name(const struct sl_dataset *set, size_t i, char buf[
     const size_t s = shard_of(set, i);
     const uint64_t offset = w->shards[s].samples[i - set->part_first[s]].offset;
     sl_file file;
-    if (sl_file_open(w->paths[s], &file) != SL_OK)
+    if (sl_unpack_is(w->paths[s]) || sl_file_open(w->paths[s], &file) != SL_OK)
         return name_in(w->paths[s], NULL, offset, buf);
     name_in(w->paths[s], &file, offset, buf);
     sl_file_close(&file);
     return buf;
 }
 
+/* Bytes of compressed shard s; the lock is held. */
+static sl_status read_streamed(struct wds *w, size_t s, uint64_t offset, void *buf, size_t n)
+{
+    if (w->stream && (w->streamed != s || sl_unpack_at(w->stream) > offset))
+        sl_unpack_free(&w->stream);
+    if (!w->stream)
+        SL_TRY(sl_unpack_open(w->paths[s], &w->stream));
+    w->streamed = s;
+    return read_packed(&w->stream, offset, buf, n);
+}
+
 sl_status sl_wds_file(const struct sl_dataset *set, size_t i, struct sl_bytes *file)
 {
-    const struct wds *w = set->state;
+    struct wds *w = set->state;
     const size_t s = shard_of(set, i);
     const struct sl_shard_sample *sample = &w->shards[s].samples[i - set->part_first[s]];
     sl_file shard;
     SL_TRY(sl_bytes_reserve(file, sample->size));
+    if (sl_unpack_is(w->paths[s])) {
+        pthread_mutex_lock(&w->lock);
+        const sl_status st = read_streamed(w, s, sample->offset, file->data, sample->size);
+        pthread_mutex_unlock(&w->lock);
+        return st;
+    }
     SL_TRY(sl_file_open(w->paths[s], &shard));
     const sl_status st = sl_file_read(&shard, sample->offset, file->data, sample->size);
     sl_file_close(&shard);
@@ -325,6 +394,8 @@ void sl_wds_free(void *state)
     struct wds *w = state;
     if (!w)
         return;
+    sl_unpack_free(&w->stream);
+    pthread_mutex_destroy(&w->lock);
     for (size_t i = 0; w->shards && i < w->n; i++)
         sl_shard_free(&w->shards[i]);
     sl_names_free(&w->paths, w->n);

@@ -29,6 +29,17 @@ expect_out 'shards +3' "$program" data info 'shards/shard-{000000..000002}.tar'
 expect_out 'bad +0' "$program" data info wds:shards
 "$program" data pack in twice --shard-images 4 -q >/dev/null 2>log.txt
 diff -r shards twice || fail "packing twice gave other bytes"
+
+# compressed shards: listed and packed from front to back, refused where any order is needed
+mkdir gz
+for tar in shards/*.tar; do gzip -c "$tar" >"gz/$(basename "$tar").gz"; done
+expect_out '^samples +10$' "$program" data info 'wds:gz'
+expect 78 "data pack --in-order" "$program" data pack wds:gz plain
+expect 78 "data pack --in-order" "$program" data index wds:gz
+expect_out '3 shards, 10 images' "$program" data pack wds:gz plain --in-order --shard-images 4 -q
+expect_out '^bad +0$' "$program" data info wds:plain
+head -c 200M /dev/zero | gzip >bomb.tar.gz
+expect 65 "no shard of images" "$program" data info bomb.tar.gz
 rm shards/*.idx
 "$program" data index wds:shards
 diff -r shards twice || fail "the index of a scanned tar is another"
