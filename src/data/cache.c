@@ -31,11 +31,12 @@ struct slab {
 
 struct sl_cache {
     _Atomic(const struct entry *) *entries; /* [samples]; NULL = not cached */
-    pthread_mutex_t lock;                   /* guards the fields below */
-    struct slab *slabs;                     /* newest first */
-    size_t left;                            /* bytes of the budget not yet in a slab */
-    size_t kept;                            /* images in the slabs */
-    size_t samples, budget;                 /* never change */
+    atomic_bool closed;
+    pthread_mutex_t lock;   /* guards the fields below */
+    struct slab *slabs;     /* newest first */
+    size_t left;            /* bytes of the budget not yet in a slab */
+    size_t kept;            /* images in the slabs */
+    size_t samples, budget; /* never change */
 };
 
 sl_status sl_cache_create(size_t samples, size_t budget, struct sl_cache **cache)
@@ -123,12 +124,18 @@ static void *take(struct sl_cache *c, size_t n)
         s = size <= c->left && !too_large(c) ? add_slab(c, size) : NULL;
         if (!s) { /* the cache is a convenience: stop filling it */
             c->left = 0;
+            atomic_store(&c->closed, true);
             return NULL;
         }
     }
     void *p = s->bytes + s->used;
     s->used += n;
     return p;
+}
+
+bool sl_cache_closed(const struct sl_cache *cache)
+{
+    return atomic_load(&cache->closed);
 }
 
 void sl_cache_put(struct sl_cache *cache, size_t i, const struct sl_image *img)

@@ -374,8 +374,7 @@ static sl_status build(struct sl_loader *l)
         sl_dataset_in_memory(l->o.set) && sl_pipeline_fixed_ops(l->make.pipeline) == 0;
     if (l->o.cache_mb > 0 && !ready)
         SL_TRY(sl_cache_create(count, l->o.cache_mb << 20, &l->make.cache));
-    l->make.crops =
-        !l->make.cache && sl_dataset_has_files(l->o.set) && sl_pipeline_crops(l->make.pipeline);
+    l->make.crops = sl_dataset_has_files(l->o.set) && sl_pipeline_crops(l->make.pipeline);
     if (l->o.on_bad == SL_BAD_SKIP)
         SL_TRY(SL_NEW(l->knowledge, count));
     SL_TRY(SL_NEW(l->workers, threads));

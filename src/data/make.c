@@ -1,7 +1,7 @@
 /*
  * One image of a batch: read, decoded, put through the pipeline. Where the pipeline begins with a
- * random crop and nothing is cached, only the crop is decoded. The draws are those of (seed, epoch,
- * sample) whichever way is taken.
+ * random crop and the image will not be kept, only the crop is decoded. The draws are those of
+ * (seed, epoch, sample) whichever way is taken.
  */
 #include "data/make.h"
 
@@ -66,7 +66,7 @@ sl_status sl_make_image(const struct sl_make *m, struct sl_make_buffers *b, stru
     if (m->cache && sl_cache_get(m->cache, place.sample, &cached)) {
         decoded = true;
         st = run_ops(m, b, place, true, &cached, dst);
-    } else if (m->crops) {
+    } else if (m->crops && (!m->cache || sl_cache_closed(m->cache))) {
         st = make_from_crop(m, b, place, dst, &decoded);
     } else {
         st = make_from_sample(m, b, place, dst, &decoded);

@@ -14,7 +14,7 @@ struct sl_make {
     struct sl_pipeline *pipeline;
     struct sl_cache *cache; /* NULL = none */
     uint64_t seed;
-    bool crops; /* only the crop that the pipeline begins with is decoded */
+    bool crops; /* the images are files, and the pipeline begins with a random crop */
 };
 
 /* What one thread reuses from image to image. */
