@@ -172,7 +172,7 @@ static const struct {
     {TEXT(HEAD "<<: {seed: 1}\n"), "unknown key '<<.seed'"},
     {TEXT(HEAD "<<: [a]\n"), "unknown key '<<'"},
     {TEXT(HEAD "model: {<<: *a}\n"), "aliases"},
-    {TEXT(HEAD "sweep: {seed: [1, 2]}\n"), "'sweep' is not known"},
+    {TEXT(HEAD "sweep: {seed: [1, 2]}\n"), "'sweep.seed' belongs to a study"},
     /* keys */
     {TEXT(HEAD "seed: 1\nseed: 1\n"), "3:1: key 'seed' stands twice; the first is in line 2"},
     {TEXT(HEAD "model: {h: relu, h: relu}\n"), "2:18: key 'model.h' stands twice"},
