@@ -55,6 +55,7 @@ static void idx_and_gzip(void)
     const size_t n = compress_gzip(images, sizeof images, packed + 1, sizeof packed - 1);
     seed("fuzz_idx", "images.gz", packed + 1, n);
     seed("fuzz_gzip", "images.gz", packed, n + 1);
+    seed("fuzz_unpack", "images.gz", packed + 1, n);
 }
 
 static void cifar(void)
