@@ -65,6 +65,9 @@ END
 $p0_7 << END
  0 0.7506 NaN NaN
  0.5 0.7565 NaN NaN
+ 1 0.7905 NaN NaN
+ 1.5 0.7858 NaN NaN
+ 2 0.7687 NaN NaN
 END
 set datafile missing 'NaN'
 set grid xtics ytics back lt 1 lw 0.7 lc rgb '#cccccc'
