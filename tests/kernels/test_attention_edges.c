@@ -62,6 +62,35 @@ static void masked_keys_are_never_read(void **state)
     devices_close(&devs);
 }
 
+/* A mask that leaves just as many keys as a block of the backward kernels takes (512), of more keys
+ * than that: the layout of the kernels' memory counts all keys, the pass those that are there. */
+static void masks_at_the_edge_of_a_block(void **state)
+{
+    (void)state;
+    static const size_t keys[][2] = {{513, 1}, {540, 28}, {1030, 6}}; /* in all, masked */
+    static const sl_phi phis[] = {SL_PHI_RELU, SL_PHI_GELU, SL_PHI_SOFTMAX};
+    struct devices devs;
+    devices_open(&devs, 1);
+    for (size_t i = 0; i < 9; i++) {
+        const size_t Lk = keys[i / 3][0], gone = keys[i / 3][1];
+        const sl_attention a = shape(phis[i % 3], 1, 1, 70, Lk, 8);
+        struct attn_case c;
+        case_open(&c, &a, LAYOUT_TOKENS, FILL_NORMAL, true, seed + i);
+        for (size_t j = 0; j < gone; j++)
+            c.mask[7 + j] = 0;
+        case_reference(&c);
+        for (size_t d = 0; d < devs.n; d++) {
+            if (!case_is_for(&c, devs.dev[d], i))
+                continue;
+            case_clear(&c);
+            case_run(&c, devs.dev[d]);
+            case_check(&c, devs.dev[d]->isa);
+        }
+        case_close(&c);
+    }
+    devices_close(&devs);
+}
+
 /* A NaN in one valid key reaches the outputs of every query of its head for every phi (relu6 and
  * relu too: a clamp must not swallow it), and no other head. */
 static void nan_is_not_hidden(void **state)
@@ -329,6 +358,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(masked_keys_are_never_read),
+        cmocka_unit_test(masks_at_the_edge_of_a_block),
         cmocka_unit_test(nan_is_not_hidden),
         cmocka_unit_test(bits_do_not_depend_on_threads),
         cmocka_unit_test(memory_is_linear_in_length),
