@@ -377,6 +377,12 @@ sl_status sl_weights_read(const char *path, const struct sl_param_table *table, 
     return st;
 }
 
+static bool same_grid(const struct sl_vit_config *a, const struct sl_vit_config *b)
+{
+    return a->image_height / a->patch == b->image_height / b->patch &&
+           a->image_width / a->patch == b->image_width / b->patch;
+}
+
 /* Positions of the grid that `old` was trained on, brought to the grid of `vit`. */
 static sl_status resample_positions(const struct sl_safetensors *file,
                                     const struct sl_vit_config *old, const struct sl_param *p,
@@ -414,7 +420,7 @@ sl_status sl_weights_init(const char *path, const struct sl_vit_config *vit,
     sl_status st = read_table(&file, table, &leeway, params);
     if (st == SL_OK && table->pos != SIZE_MAX) {
         const struct sl_param *p = &table->params[table->pos];
-        if (!same_shape(p, sl_st_find(&file, p->name)))
+        if (!same_shape(p, sl_st_find(&file, p->name)) || !same_grid(&meta.vit, vit))
             st = resample_positions(&file, &meta.vit, p, vit, params);
     }
     sl_st_close(&file);

@@ -228,6 +228,14 @@ static void test_training_on_another_grid(void **state)
     assert_memory_equal(larger + other.params[other.head_w].offset,
                         params + table.params[table.head_w].offset,
                         table.params[table.head_w].count * sizeof *params);
+    /* as many patches in another grid: 8 x 2 */
+    vit.image_height = 32;
+    vit.image_width = 8;
+    assert_int_equal(sl_weights_init(path, &vit, &table, false, back), SL_OK);
+    assert_int_equal(sl_posemb_resample(SL_POSEMB_BICUBIC, old, 4, 4, expected, 8, 2, vit.width),
+                     SL_OK);
+    assert_memory_equal(back + table.params[table.pos].offset, expected,
+                        8 * 2 * vit.width * sizeof *expected);
     sl_free(larger);
     sl_free(expected);
     sl_param_table_free(&other);
