@@ -183,9 +183,10 @@ sl_status sl_recipe_parse(struct sl_recipe *recipe, const char *path, const char
 sl_status sl_config_resolve(struct sl_config *config);
 /* YAML of all keys in table order; origin NULL or one per option. */
 sl_status sl_config_to_yaml(const struct sl_config *config, char *const *origin, char **yaml);
-/* Digest of the resolved config without machine keys (option table: they change no result). */
+/* Digest of a resolved config: of the keys that change results and are not at their default, so
+ * that a key added later leaves the digests of old recipes as they are. */
 sl_status sl_config_digest(const struct sl_config *config, char digest[33]);
-/* Lists keys that differ, machine keys left out, as "key: old -> new" lines; "" if none. */
+/* Lists keys that differ, inert keys left out, as "key: old -> new" lines; "" if none. */
 sl_status sl_config_diff(const struct sl_config *old_config, const struct sl_config *new_config,
                          char **text);
 /* The model section as JSON, for weight files, and back (strict: unknown keys are errors). */

@@ -26,7 +26,7 @@ static const char *const nan_names[] = {"stop", "skip", NULL};
 #define BIG 1e15
 
 const struct sl_option sl_options[] = {
-    {"name", SL_KIND_NAME, AT(name), "unnamed", 1, SL_NAME_MAX, NULL, false,
+    {"name", SL_KIND_NAME, AT(name), "unnamed", 1, SL_NAME_MAX, NULL, true,
      "name of the run directory and of figures"},
     {"seed", SL_KIND_U64, AT(seed), "0", 0, BIG, NULL, false, "seed of every random draw"},
     {"precision", SL_KIND_ENUM, AT(precision), "auto", 0, 0, precision_names, false,
@@ -238,7 +238,7 @@ sl_status sl_options_help(char **text)
         sl_text_addf(&t, "%s (", o->key);
         describe_kind(o, &t);
         sl_text_addf(&t, "; default %s)%s\n    %s\n", *o->fallback ? o->fallback : "empty",
-                     o->machine ? " [machine]" : "", o->help);
+                     o->inert ? " [changes no result]" : "", o->help);
     }
     return sl_text_take(&t, text);
 }

@@ -29,7 +29,7 @@ struct sl_option {
     const char *fallback;     /* default, as text; lists as "[a, b]" */
     double min, max;          /* range of numbers; max = bytes of a text */
     const char *const *names; /* of an enum, NULL-terminated */
-    bool machine;             /* belongs to the machine: changes no result */
+    bool inert;               /* changes no result: a name, logging, what fits the machine */
     const char *help;
 };
 

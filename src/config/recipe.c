@@ -265,47 +265,29 @@ static size_t section_length(const char *key)
     return dot ? (size_t)(dot - key) : 0;
 }
 
-static void to_yaml(const struct sl_config *config, char *const *origin, bool machine, sl_text *t)
+sl_status sl_config_to_yaml(const struct sl_config *config, char *const *origin, char **yaml)
 {
     const char *section = "";
     char escaped[SL_ESCAPED_SIZE];
     size_t length = 0;
-    sl_text_addf(t, "schema: %d\n", SCHEMA);
+    sl_text t = {0};
+    sl_text_addf(&t, "schema: %d\n", SCHEMA);
     for (size_t i = 0; i < sl_n_options; i++) {
         const struct sl_option *o = &sl_options[i];
-        if (o->machine && !machine)
-            continue;
         const size_t n = section_length(o->key);
         if (n != length || strncmp(section, o->key, n) != 0) {
             section = o->key;
             length = n;
-            sl_text_addf(t, "%.*s:\n", (int)n, o->key);
+            sl_text_addf(&t, "%.*s:\n", (int)n, o->key);
         }
-        sl_text_addf(t, "%s%s: ", n ? "  " : "", o->key + (n ? n + 1 : 0));
-        sl_option_format(o, config, t);
+        sl_text_addf(&t, "%s%s: ", n ? "  " : "", o->key + (n ? n + 1 : 0));
+        sl_option_format(o, config, &t);
         const char *from = origin && origin[i] ? origin[i] : "default";
         if (origin) /* a path may hold a line break, which would end the comment */
-            sl_text_addf(t, "  # %s", sl_escape(from, strlen(from), escaped));
-        sl_text_add(t, "\n");
+            sl_text_addf(&t, "  # %s", sl_escape(from, strlen(from), escaped));
+        sl_text_add(&t, "\n");
     }
-}
-
-sl_status sl_config_to_yaml(const struct sl_config *config, char *const *origin, char **yaml)
-{
-    sl_text t = {0};
-    to_yaml(config, origin, true, &t);
     return sl_text_take(&t, yaml);
-}
-
-sl_status sl_config_digest(const struct sl_config *config, char digest[33])
-{
-    sl_text t = {0};
-    char *text = NULL;
-    to_yaml(config, NULL, false, &t);
-    SL_TRY(sl_text_take(&t, &text));
-    sl_digest(text, strlen(text), digest);
-    sl_free(text);
-    return SL_OK;
 }
 
 sl_status sl_config_diff(const struct sl_config *old_config, const struct sl_config *new_config,
@@ -314,7 +296,7 @@ sl_status sl_config_diff(const struct sl_config *old_config, const struct sl_con
     sl_text t = {0};
     for (size_t i = 0; i < sl_n_options; i++) {
         sl_text a = {0}, b = {0};
-        if (sl_options[i].machine)
+        if (sl_options[i].inert)
             continue;
         sl_option_format(&sl_options[i], old_config, &a);
         sl_option_format(&sl_options[i], new_config, &b);
@@ -326,6 +308,17 @@ sl_status sl_config_diff(const struct sl_config *old_config, const struct sl_con
         sl_text_clear(&b);
     }
     return sl_text_take(&t, text);
+}
+
+sl_status sl_config_digest(const struct sl_config *config, char digest[33])
+{
+    struct sl_config defaults;
+    char *text = NULL;
+    sl_config_defaults(&defaults);
+    SL_TRY(sl_config_diff(&defaults, config, &text));
+    sl_digest(text, strlen(text), digest);
+    sl_free(text);
+    return SL_OK;
 }
 
 sl_status sl_recipe_get(const struct sl_recipe *recipe, const char *key, char **text)

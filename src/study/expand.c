@@ -47,7 +47,7 @@ static sl_status axis_of(struct sl_study *s, const char *key, const char *where,
     const size_t option = sl_option_find(key);
     if (option == sl_n_options)
         return sl_recipe_unknown_key(where, key);
-    if (sl_options[option].machine)
+    if (sl_options[option].inert)
         SL_FAIL(SL_ERR_CONFIG, "%s: '%s' changes no result, so it cannot be an axis", where, key);
     size_t i = 0;
     while (i < s->n_axes && s->axes[i].option != option)
