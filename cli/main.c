@@ -67,6 +67,7 @@ const struct cli_verb cli_verbs[] = {
      "  softless sweep paper/fig2-l49 --plan --gflops 150\n"
      "  softless sweep paper/fig2-l49 --jobs 2\n"
      "  softless sweep paper/fig2-l49 --status\n"
+     "  softless sweep paper/fig3-l49 --from studies/fig2-l49/sweep.csv\n"
      "  softless sweep my.yaml --dir /shared/my-study --set train.total_steps=500\n",
      cli_sweep},
     {"plot", "STUDY...", "the figure of a study: CSV, SVG and PNG, and a report",

@@ -9,7 +9,7 @@
 
 struct sweep_args {
     struct cli_machine machine;
-    struct cli_list set;
+    struct cli_list set, from;
     const char *dir;
     long jobs;
     double gflops, expiry;
@@ -134,7 +134,15 @@ static sl_status work(const struct sweep_args *a, sl_study *study, int *code)
                                .expiry_s = a->expiry,
                                .isa = a->machine.isa,
                                .quiet = a->machine.quiet};
-    const sl_status st = cli_sweep_work(study, &w, code);
+    sl_status st = a->from.n ? sl_study_prepare(study) : SL_OK;
+    for (size_t i = 0; i < a->from.n && st == SL_OK; i++) {
+        size_t taken;
+        st = sl_study_adopt(study, a->from.items[i], &taken);
+        if (st == SL_OK && !a->machine.quiet)
+            fprintf(stderr, "%s: %zu rows taken over\n", a->from.items[i], taken);
+    }
+    if (st == SL_OK)
+        st = cli_sweep_work(study, &w, code);
     if (st == SL_OK) {
         print_counts(stdout, study);
         printf("table: %s\n", sl_study_table(study));
@@ -151,6 +159,8 @@ int cli_sweep(const struct cli_verb *verb, int argc, char **argv)
         {"jobs", 'j', CLI_INT, &a.jobs, "N", "runs at a time (default 1)"},
         {"dir", 0, CLI_TEXT, &a.dir, "DIR", "folder of the study (default: studies/<name>)"},
         {"set", 0, CLI_LIST, &a.set, "KEY=VALUE", "override a recipe key; may be repeated"},
+        {"from", 0, CLI_LIST, &a.from, "TABLE",
+         "take runs of the same recipe from another study's sweep.csv; may be repeated"},
         {"gflops", 0, CLI_REAL, &a.gflops, "G", "--plan: hours at so many GFLOP/s"},
         {"expiry", 0, CLI_REAL, &a.expiry, "S",
          "a claim that was not touched for so many seconds is free (default 120)"},
@@ -165,6 +175,8 @@ int cli_sweep(const struct cli_verb *verb, int argc, char **argv)
         return cli_finish(st);
     if (st == SL_OK && a.plan && a.status)
         st = cli_usage("--plan and --status exclude each other");
+    if (st == SL_OK && a.from.n && (a.plan || a.status))
+        st = cli_usage("--from goes with neither --plan nor --status");
     if (st == SL_OK && !(a.expiry >= 1 && isfinite(a.expiry)))
         st = cli_usage("--expiry takes a number of seconds from 1");
     if (st == SL_OK && !(a.gflops >= 0 && isfinite(a.gflops)))

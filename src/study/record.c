@@ -1,7 +1,9 @@
 /*
  * The row of a run that ended: axes, seed, results, and where they come from (machine, version,
- * commit), read from what the run left in its folder.
+ * commit), read from what the run left in its folder, or from the table of another study that had
+ * a run of the same recipe.
  */
+#define _POSIX_C_SOURCE 200809L
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -59,9 +61,12 @@ fail:
     return st;
 }
 
-static sl_status add_axes(const struct sl_study *s, size_t i, sl_text *t)
+/* Header, name, recipe, status and axes: what a study knows of its run. */
+static sl_status begin_row(const struct sl_study *s, size_t i, const char *status, sl_text *t)
 {
     bool seed = false;
+    sl_text_addf(t, "%s\n%s,%.*s,%s", s->header, s->runs[i].name, SL_RECIPE_DIGITS,
+                 s->runs[i].digest, status);
     for (size_t k = 0; k < s->n_axes; k++) {
         char *value = NULL;
         SL_TRY(sl_study_value(s->axes[k].option, &s->runs[i].recipe.config, &value));
@@ -79,9 +84,7 @@ static sl_status build_row(const struct sl_study *s, size_t i, const sl_train_re
 {
     json_t *env = NULL;
     SL_TRY(read_env(s, i, &env));
-    sl_text_addf(t, "%s\n%s,%.*s,%s", s->header, s->runs[i].name, SL_RECIPE_DIGITS,
-                 s->runs[i].digest, diverged ? "diverged" : "done");
-    const sl_status st = add_axes(s, i, t);
+    const sl_status st = begin_row(s, i, diverged ? "diverged" : "done", t);
     const double values[] = {r->val_top1, r->val_top1_se, r->val_loss, r->train_loss};
     for (size_t k = 0; k < sizeof values / sizeof *values; k++)
         add_real(t, values[k]);
@@ -99,6 +102,17 @@ static sl_status build_row(const struct sl_study *s, size_t i, const sl_train_re
     return st;
 }
 
+static sl_status write_row(const struct sl_study *s, size_t i, sl_text *t)
+{
+    char *path = sl_study_path(s, "rows/", i, ".csv"), *text = NULL;
+    sl_status st = path ? sl_text_take(t, &text) : SL_ERR_MEMORY;
+    if (st == SL_OK)
+        st = sl_write_file_atomic(path, text, strlen(text));
+    sl_free(text);
+    sl_free(path);
+    return st;
+}
+
 static sl_status record_row(struct sl_study *s, size_t i, bool diverged, double core_s)
 {
     sl_train_result r = {.val_top1 = NAN,
@@ -107,11 +121,10 @@ static sl_status record_row(struct sl_study *s, size_t i, bool diverged, double 
                          .train_loss = NAN,
                          .img_per_sec = NAN,
                          .cpu_s = core_s};
-    char *path = sl_study_path(s, "rows/", i, ".csv"), *run = sl_study_path(s, "runs/", i, ""),
-         *text = NULL;
+    char *run = sl_study_path(s, "runs/", i, "");
     sl_text t = {0};
     bool done = false;
-    sl_status st = path && run ? SL_OK : SL_ERR_MEMORY;
+    sl_status st = run ? SL_OK : SL_ERR_MEMORY;
     SL_TRY_FREE(st);
     if (diverged)
         SL_TRY_FREE(sl_study_progress(s, i, &r.step, &r.wall_s));
@@ -120,14 +133,11 @@ static sl_status record_row(struct sl_study *s, size_t i, bool diverged, double 
     if (!diverged && !done)
         SL_TRY_FREE(sl_error_set(SL_ERR_INTERNAL, "%s: no mark DONE of a run that ended", run));
     SL_TRY_FREE(build_row(s, i, &r, diverged, &t));
-    SL_TRY_FREE(sl_text_take(&t, &text));
-    SL_TRY_FREE(sl_write_file_atomic(path, text, strlen(text)));
+    SL_TRY_FREE(write_row(s, i, &t));
     SL_TRY_FREE(sl_study_merge(s, true));
 fail:
     sl_text_clear(&t);
-    sl_free(text);
     sl_free(run);
-    sl_free(path);
     return st;
 }
 
@@ -144,5 +154,95 @@ sl_status sl_study_record(sl_study *s, size_t i, sl_status status, const char *w
         st = sl_write_file_atomic(failed, why, strlen(why));
     }
     sl_free(failed);
+    return st;
+}
+
+/* ---- rows of another study ---- */
+
+/* A table of another study: its lines, and where in a line status and recipe stand. */
+struct foreign {
+    const char *header;
+    char **rows, *field; /* [n]; room for the longest line */
+    size_t n, status, recipe;
+};
+
+/* Splits text, which must outlive t, into lines. */
+static sl_status read_foreign(const char *path, char *text, struct foreign *t)
+{
+    char *rest = NULL;
+    t->header = strtok_r(text, "\n", &rest);
+    if (!t->header || !sl_study_column(t->header, "status", 6, &t->status) ||
+        !sl_study_column(t->header, "recipe", 6, &t->recipe))
+        SL_FAIL(SL_ERR_DATA, "%s is not the table of a study: no columns recipe and status", path);
+    for (char *line = strtok_r(NULL, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
+        char **grown = sl_regrow(t->rows, t->n, t->n + 1, sizeof *grown);
+        if (!grown)
+            return SL_ERR_MEMORY;
+        t->rows = grown;
+        t->rows[t->n++] = line;
+    }
+    return SL_OK;
+}
+
+/* The columns behind the axes are the same for every study; one that the other lacks stays empty.
+ */
+static sl_status adopt_row(const struct sl_study *s, size_t i, const struct foreign *f,
+                           const char *row)
+{
+    sl_text t = {0};
+    sl_study_row_text(row, f->status, f->field);
+    sl_status st = begin_row(s, i, f->field, &t);
+    for (const char *at = strstr(s->header, ",top1,"); at; at = strchr(at, ',')) {
+        const size_t length = strcspn(++at, ",");
+        size_t n;
+        f->field[0] = '\0';
+        if (sl_study_column(f->header, at, length, &n))
+            sl_study_row_text(row, n, f->field);
+        add_field(&t, f->field);
+    }
+    sl_text_add(&t, "\n");
+    if (st == SL_OK)
+        st = write_row(s, i, &t);
+    sl_text_clear(&t);
+    return st;
+}
+
+static const char *find_row(const struct sl_study *s, size_t i, const struct foreign *f)
+{
+    for (size_t k = 0; k < f->n; k++) {
+        sl_study_row_text(f->rows[k], f->recipe, f->field);
+        if (strlen(f->field) != SL_RECIPE_DIGITS ||
+            memcmp(f->field, s->runs[i].digest, SL_RECIPE_DIGITS) != 0)
+            continue;
+        sl_study_row_text(f->rows[k], f->status, f->field);
+        if (strcmp(f->field, "done") == 0 || strcmp(f->field, "diverged") == 0)
+            return f->rows[k];
+    }
+    return NULL;
+}
+
+sl_status sl_study_adopt(sl_study *s, const char *table, size_t *taken)
+{
+    struct foreign f = {0};
+    char *text = NULL;
+    size_t size, n = 0;
+    if (!s || !table || !taken)
+        SL_FAIL(SL_ERR_ARGUMENT, "sl_study_adopt: study, table and taken must not be NULL");
+    SL_TRY(sl_read_file(table, SL_TABLE_CAP, &text, &size));
+    sl_status st = SL_NEW(f.field, size + 1);
+    SL_TRY_FREE(st);
+    SL_TRY_FREE(read_foreign(table, text, &f));
+    for (size_t i = 0; i < s->n; i++) {
+        const char *row = s->runs[i].row ? NULL : find_row(s, i, &f);
+        if (row)
+            SL_TRY_FREE(adopt_row(s, i, &f, row));
+        n += row != NULL;
+    }
+    SL_TRY_FREE(sl_study_merge(s, true));
+    *taken = n;
+fail:
+    sl_free(f.rows);
+    sl_free(f.field);
+    sl_free(text);
     return st;
 }

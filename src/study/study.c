@@ -12,8 +12,6 @@
 
 #include "base/alloc.h"
 
-enum { TABLE_CAP = 16 << 20 };
-
 char *sl_study_path(const struct sl_study *s, const char *folder, size_t run, const char *ending)
 {
     return sl_asprintf("%s/%s%s%s", s->dir, folder, s->runs[run].name, ending);
@@ -38,8 +36,7 @@ static bool field_is(const char *row, unsigned n, const char *text, size_t lengt
     return has == length && memcmp(at, text, length) == 0;
 }
 
-/* The n-th field without its quotes, to text, which has room for the whole row. */
-static void unquote(const char *row, size_t n, char *text)
+void sl_study_row_text(const char *row, size_t n, char *text)
 {
     bool quoted = false;
     for (; *row; row++) {
@@ -57,25 +54,32 @@ static void unquote(const char *row, size_t n, char *text)
     *text = '\0';
 }
 
+bool sl_study_column(const char *header, const char *name, size_t length, size_t *n)
+{
+    size_t column = 0;
+    for (const char *at = header; at; at = strchr(at, ',')) {
+        at += *at == ',';
+        if (strncmp(at, name, length) == 0 && (at[length] == ',' || at[length] == '\0')) {
+            *n = column;
+            return true;
+        }
+        column++;
+    }
+    return false;
+}
+
 sl_status sl_study_field(const sl_study *s, size_t run, const char *column, char **text)
 {
-    const size_t length = strlen(column);
-    size_t n = 0;
-    const char *at = s->header;
-    while (strncmp(at, column, length) != 0 || (at[length] != ',' && at[length] != '\0')) {
-        at = strchr(at, ',');
-        if (!at)
-            SL_FAIL(SL_ERR_ARGUMENT, "sl_study_field: the table has no column '%.100s'", column);
-        at++;
-        n++;
-    }
+    size_t n;
+    if (!sl_study_column(s->header, column, strlen(column), &n))
+        SL_FAIL(SL_ERR_ARGUMENT, "sl_study_field: the table has no column '%.100s'", column);
     char *found = NULL;
     const char *row = s->runs[run].row;
     if (row) {
         found = sl_strdup(row);
         if (!found)
             return SL_ERR_MEMORY;
-        unquote(row, n, found);
+        sl_study_row_text(row, n, found);
     }
     *text = found;
     return SL_OK;
@@ -120,7 +124,7 @@ static sl_status read_rows(struct sl_study *s, const char *path, bool *added)
 {
     char *text = NULL, *rest = NULL;
     size_t size;
-    SL_TRY(sl_read_file(path, TABLE_CAP, &text, &size));
+    SL_TRY(sl_read_file(path, SL_TABLE_CAP, &text, &size));
     sl_status st = SL_OK;
     bool first = true;
     for (char *line = strtok_r(text, "\n", &rest); line && st == SL_OK;

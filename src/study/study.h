@@ -11,6 +11,7 @@
 
 enum { SL_AXES_MAX = 16, SL_AXIS_VALUES_MAX = 1000, SL_RUNS_MAX = 10000, SL_EXCLUDES_MAX = 64 };
 enum { SL_RECIPE_DIGITS = 12 }; /* of the digest that a row holds, as in a run directory's name */
+enum { SL_TABLE_CAP = 16 << 20 };
 
 struct sl_axis {
     size_t option; /* in sl_options */
@@ -51,6 +52,11 @@ sl_status sl_study_expand(struct sl_study *study, const char *path, const char *
 sl_status sl_study_value(size_t option, const struct sl_config *config, char **text);
 /* Reads the table and the rows of runs; write: adds new ones to the table. */
 sl_status sl_study_merge(struct sl_study *study, bool write);
+/* Number of the column with this name (length bytes) in the first line of a table. */
+bool sl_study_column(const char *header, const char *name, size_t length, size_t *n);
+/* The n-th field of a row without its quotes, "" behind the last, to text: strlen(row) + 1 bytes.
+ */
+void sl_study_row_text(const char *row, size_t n, char *text);
 /* Path below the folder: "claims/NAME". NULL when memory is out. */
 char *sl_study_path(const struct sl_study *study, const char *folder, size_t run,
                     const char *ending);

@@ -75,6 +75,21 @@ cp "$work/grid.yaml" "$work/record.yaml"
 cp "$work/two/sweep.csv" "$work/record/"
 expect 78 "with other axes" sweep record
 
+# Another study takes over the rows of its own recipes, whatever its name and axes, and trains the rest.
+study other <<'Y'
+  model.alpha: [1, 0.5]
+  seed: [5, 6]
+  exclude: ["seed=6"]
+Y
+sed -i 's/^name: tiny/name: other/' "$work/other.yaml"
+expect 0 "1 rows taken over" "$program" sweep "$work/other.yaml" --dir "$work/other" --from "$work/two/sweep.csv"
+equal "$(ls "$work/other/runs")" alpha-0.5_seed-5 "runs trained"
+equal "$(grep ^alpha-1_seed-5 "$work/other/sweep.csv" | cut -d, -f6-)" \
+    "$(grep ^seed-5 "$work/two/sweep.csv" | cut -d, -f5-)" "results of the row taken over"
+expect 64 "neither" sweep other --from "$work/two/sweep.csv" --plan
+expect 66 "none.csv" sweep other --from "$work/none.csv"
+expect 65 "not the table of a study" sweep other --from "$work/other.yaml"
+
 # A worker killed at any moment: another one goes on at once (same host), to the same bytes.
 study killed <<<'  seed: [3, 4]'
 for delay in 0.05 0.15 0.3; do
@@ -124,4 +139,4 @@ expect_out '2 runs, 1 done, 1 diverged' sweep diverges --set train.clip=0
 grep -q '^lr-1000000,[0-9a-f]*,diverged,1000000,0,,' "$work/diverges/sweep.csv" || fail "$(cat "$work/diverges/sweep.csv")"
 expect_out '2 runs, 1 done, 1 diverged' sweep diverges --set train.clip=0
 
-finish 37
+finish 43
