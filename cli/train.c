@@ -69,6 +69,8 @@ static void print_result(const sl_train_result *r, bool json)
         cli_json_number(stdout, r->val_loss);
         printf(", \"train_loss\": ");
         cli_json_number(stdout, r->train_loss);
+        printf(", \"transfer\": ");
+        cli_json_number(stdout, r->transfer);
         printf(", \"img_per_sec\": ");
         cli_json_number(stdout, r->img_per_sec);
         printf(", \"wall_s\": ");
@@ -83,6 +85,8 @@ static void print_result(const sl_train_result *r, bool json)
     if (isfinite(r->val_top1))
         printf("val top-1 %.2f%% +- %.2f, val loss %.4f, train loss %.4f\n", 100 * r->val_top1,
                100 * r->val_top1_se, r->val_loss, r->train_loss);
+    if (isfinite(r->transfer))
+        printf("transfer %.2f%% (10 shots, mean of the sets)\n", 100 * r->transfer);
     printf("%.0f img/s, %.2f minutes, %.4f core-hours\n", r->img_per_sec, r->wall_s / 60,
            r->core_hours);
 }

@@ -378,6 +378,7 @@ typedef struct sl_train_result {
     bool resumed, already_done;
     double val_top1, val_top1_se, val_loss; /* fractions; NaN without an evaluation set */
     double train_loss;                      /* mean of the last log interval */
+    double transfer; /* mean 10-shot accuracy on the sets of eval.transfer; NaN without */
     double img_per_sec;
     double wall_s;     /* of all sessions of the run */
     double cpu_s;      /* processor seconds of the process meanwhile, all threads */

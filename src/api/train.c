@@ -3,7 +3,10 @@
  */
 #include "train/train.h"
 
+#include <math.h>
+
 #include "api/model.h"
+#include "api/transfer.h"
 #include "base/alloc.h"
 
 sl_status sl_train(sl_context *ctx, const sl_recipe *recipe, const sl_train_options *options,
@@ -17,11 +20,14 @@ sl_status sl_train(sl_context *ctx, const sl_recipe *recipe, const sl_train_opti
     if (o.reset_head && !o.init)
         SL_FAIL(SL_ERR_ARGUMENT, "a new head is asked for, but no weights to start from; give "
                                  "--init WEIGHTS with --reset-head");
+    SL_TRY(sl_transfer_check(recipe->config.eval.transfer));
     if (o.init)
         SL_TRY(sl_model_find_weights(o.init, &weights));
     o.init = weights;
-    const sl_status st = sl_run_train(ctx->dev, recipe, &o, &ctx->stop, &r);
+    sl_status st = sl_run_train(ctx->dev, recipe, &o, &ctx->stop, &r);
     sl_free(weights);
+    if (st == SL_OK && recipe->config.eval.transfer[0] && isnan(r.transfer))
+        st = sl_transfer_measure(ctx, recipe->config.eval.transfer, &r);
     if (st == SL_ERR_INTERRUPTED)
         atomic_store(&ctx->stop, false);
     SL_TRY(st);

@@ -117,6 +117,7 @@ struct sl_train_config {
 /* A pass over the set takes the images of a micro-batch at a time. */
 struct sl_eval_config {
     double every_steps, every_epochs; /* both 0: only at the end */
+    char transfer[SL_SPEC_MAX];       /* SPECs with blanks between */
 };
 
 struct sl_checkpoint_config {

@@ -164,6 +164,9 @@ const struct sl_option sl_options[] = {
      "updates between evaluations; 0 = at the end only"},
     {"eval.every_epochs", SL_KIND_REAL, AT(eval.every_epochs), "0", 0, BIG, NULL, false,
      "passes between evaluations"},
+    {"eval.transfer", SL_KIND_TEXT, AT(eval.transfer), "", 0, SL_SPEC_MAX, NULL, true,
+     "data sets, blanks between, as softless probe takes them: after training the mean of their "
+     "10-shot accuracies goes to summary.json"},
     {"checkpoint.every_steps", SL_KIND_SIZE, AT(checkpoint.every_steps), "1000", 0, BIG, NULL, true,
      "updates between checkpoints; 0 = at the end and on signals only"},
     {"checkpoint.keep_last", SL_KIND_SIZE, AT(checkpoint.keep_last), "2", 2, 1e6, NULL, true,

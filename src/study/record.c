@@ -85,7 +85,7 @@ static sl_status build_row(const struct sl_study *s, size_t i, const sl_train_re
     json_t *env = NULL;
     SL_TRY(read_env(s, i, &env));
     const sl_status st = begin_row(s, i, diverged ? "diverged" : "done", t);
-    const double values[] = {r->val_top1, r->val_top1_se, r->val_loss, r->train_loss};
+    const double values[] = {r->val_top1, r->val_top1_se, r->transfer, r->val_loss, r->train_loss};
     for (size_t k = 0; k < sizeof values / sizeof *values; k++)
         add_real(t, values[k]);
     sl_text_addf(t, ",%llu", (unsigned long long)r->step);
@@ -117,6 +117,7 @@ static sl_status record_row(struct sl_study *s, size_t i, bool diverged, double 
 {
     sl_train_result r = {.val_top1 = NAN,
                          .val_top1_se = NAN,
+                         .transfer = NAN,
                          .val_loss = NAN,
                          .train_loss = NAN,
                          .img_per_sec = NAN,

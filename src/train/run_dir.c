@@ -170,15 +170,17 @@ sl_status sl_run_env_write(const char *dir, const struct sl_device *dev, sl_dtyp
 static const struct {
     const char *key;
     size_t offset;
+    bool later; /* may be missing */
 } summary_fields[] = {
-    {"val_top1", offsetof(sl_train_result, val_top1)},
-    {"val_top1_se", offsetof(sl_train_result, val_top1_se)},
-    {"val_loss", offsetof(sl_train_result, val_loss)},
-    {"train_loss", offsetof(sl_train_result, train_loss)},
-    {"img_per_sec", offsetof(sl_train_result, img_per_sec)},
-    {"wall_s", offsetof(sl_train_result, wall_s)},
-    {"cpu_s", offsetof(sl_train_result, cpu_s)},
-    {"core_hours", offsetof(sl_train_result, core_hours)},
+    {"val_top1", offsetof(sl_train_result, val_top1), false},
+    {"val_top1_se", offsetof(sl_train_result, val_top1_se), false},
+    {"val_loss", offsetof(sl_train_result, val_loss), false},
+    {"train_loss", offsetof(sl_train_result, train_loss), false},
+    {"img_per_sec", offsetof(sl_train_result, img_per_sec), false},
+    {"wall_s", offsetof(sl_train_result, wall_s), false},
+    {"cpu_s", offsetof(sl_train_result, cpu_s), false},
+    {"core_hours", offsetof(sl_train_result, core_hours), false},
+    {"transfer", offsetof(sl_train_result, transfer), true},
 };
 enum { N_SUMMARY = sizeof summary_fields / sizeof summary_fields[0] };
 
@@ -205,7 +207,8 @@ static sl_status parse_summary(const char *path, const json_t *root, sl_train_re
     result->step = step;
     for (size_t i = 0; i < N_SUMMARY; i++) {
         double x = NAN; /* null: not finite when written */
-        if (!json_is_null(json_object_get(root, summary_fields[i].key)))
+        const json_t *v = json_object_get(root, summary_fields[i].key);
+        if (!json_is_null(v) && (v || !summary_fields[i].later))
             SL_TRY(sl_json_double(root, summary_fields[i].key, path, &x));
         memcpy((char *)result + summary_fields[i].offset, &x, sizeof x);
     }

@@ -29,6 +29,18 @@ expect_out 'average +10 .*[5-9][0-9]\.[0-9]{2}%$' "$program" probe run --data "$
 expect_out 'knn .*[5-9][0-9]\.[0-9]{2}%$' "$program" probe run --data "$a" --shots 5 --knn 5
 expect_out '200 training and 64 test images' "$program" probe run --data "$a"
 
+# ---- the transfer of a recipe: the same numbers, after training or when a finished run is called again ----
+c="synthetic:n=90,classes=3,size=16,seed=6"
+want=$("$program" probe run --data "$a" --data "$c" --shots 10 --format json -q |
+    grep -oE '"average": .*' | grep -oE '"mean": [0-9.]{8}' | cut -d ' ' -f 2)
+"$program" train tiny.yaml -q --run-dir run --set "eval.transfer=$a  $c" >out
+grep -q '^transfer ' out || fail "no transfer: $(cat out)"
+grep -qE "\"transfer\": $want" run/summary.json || fail "transfer is not $want: $(cat run/summary.json)"
+"$program" train tiny.yaml -q --run-dir transferred --set "eval.transfer=$a $c" --format json >out
+grep -qE "\"transfer\": $want" out || fail "transfer behind training is not $want: $(cat out)"
+expect 66 "eval.transfer: .*nothere" "$program" train tiny.yaml --run-dir third --set "eval.transfer=$a nothere"
+[ ! -e third ] || fail "a run was begun in spite of a missing set"
+
 # ---- several sets and their average; a set without a split; one table, one CSV ----
 "$program" probe run --data "$a" --data "$b" --csv t.csv --format json >all.json 2>err
 [ "$(wc -l <t.csv)" = 25 ] || fail "2 sets x 4 shots x 3 seeds and a header: $(cat t.csv)"

@@ -116,10 +116,16 @@ static void test_every_option(void **state)
 
 static void test_inert_keys(void **state)
 {
-    static const char *const inert[] = {
-        "name",           "data.train_images",      "data.workers",         "data.prefetch",
-        "data.cache_mb",  "checkpoint.every_steps", "checkpoint.keep_last", "checkpoint.keep_every",
-        "checkpoint.best"};
+    static const char *const inert[] = {"name",
+                                        "data.train_images",
+                                        "data.workers",
+                                        "data.prefetch",
+                                        "data.cache_mb",
+                                        "checkpoint.every_steps",
+                                        "checkpoint.keep_last",
+                                        "checkpoint.keep_every",
+                                        "checkpoint.best",
+                                        "eval.transfer"};
     size_t n = 0;
     (void)state;
     for (size_t i = 0; i < sl_n_options; i++)
