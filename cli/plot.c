@@ -105,23 +105,26 @@ static sl_status number(const sl_study *study, size_t run, const char *column, d
 /* ---- gathering ---- */
 
 static sl_status panel_of(struct plot *p, const sl_study *study, const char *name, size_t run,
-                          size_t *panel)
+                          bool transfer, size_t *panel)
 {
     char values[PLOT_TEXT], title[PLOT_TEXT];
     const sl_status st = describe(study, run, p->by_alpha, IS_PANEL, values);
     const char *slash = strrchr(name, '/'), *base = slash ? slash + 1 : name;
     if (st != SL_OK)
         return st;
-    if (snprintf(title, sizeof title, "%.*s%s%s", (int)strcspn(base, "."), base,
-                 values[0] ? ": " : "", values) >= (int)sizeof title)
+    if (snprintf(title, sizeof title, "%.*s%s%s%s", (int)strcspn(base, "."), base,
+                 values[0] ? ": " : "", values, transfer ? ", transfer" : "") >= (int)sizeof title)
         return cli_usage("the title of a panel is too long: %.60s...", title);
     size_t i = 0;
-    while (i < p->n_panels && strcmp(p->titles[i], title) != 0)
+    while (i < p->n_panels && strcmp(p->panels[i].title, title) != 0)
         i++;
     if (i == PLOT_PANELS_MAX)
         return cli_usage("the figure would have more than %d panels", PLOT_PANELS_MAX);
-    if (i == p->n_panels)
-        memcpy(p->titles[p->n_panels++], title, sizeof title);
+    if (i == p->n_panels) {
+        memcpy(p->panels[i].title, title, sizeof title);
+        p->panels[i].transfer = transfer;
+        p->n_panels++;
+    }
     *panel = i;
     return SL_OK;
 }
@@ -170,16 +173,18 @@ static sl_status point_of(struct plot *p, size_t panel, size_t series, const cha
     return SL_OK;
 }
 
-static sl_status add_run(struct plot *p, const sl_study *study, const char *name, size_t run)
+/* A run as a point of the panel of its test accuracy, or of its transfer. */
+static sl_status add_run(struct plot *p, const sl_study *study, const char *name, size_t run,
+                         bool transfer)
 {
     const sl_run_state state = sl_study_state(study, run);
     size_t panel = 0, series = 0;
     char label[PLOT_TEXT];
     struct plot_point *q = NULL;
-    double top1 = NAN, top1_se = NAN, core_s = NAN, alpha = NAN;
+    double y = NAN, top1_se = NAN, core_s = NAN, alpha = NAN;
     if (state != SL_RUN_DONE && state != SL_RUN_DIVERGED)
         return SL_OK;
-    sl_status st = panel_of(p, study, name, run, &panel);
+    sl_status st = panel_of(p, study, name, run, transfer, &panel);
     if (st == SL_OK)
         st = series_of(p, study, run, &series);
     if (st == SL_OK)
@@ -189,7 +194,7 @@ static sl_status add_run(struct plot *p, const sl_study *study, const char *name
     if (st == SL_OK)
         st = point_of(p, panel, series, label, &q);
     if (st == SL_OK)
-        st = number(study, run, "top1", &top1);
+        st = number(study, run, transfer ? "transfer" : "top1", &y);
     if (st == SL_OK)
         st = number(study, run, "top1_se", &top1_se);
     if (st == SL_OK)
@@ -204,13 +209,40 @@ static sl_status add_run(struct plot *p, const sl_study *study, const char *name
         return SL_OK; /* a level at another alpha is the same run again */
     if (state == SL_RUN_DIVERGED) {
         q->diverged++;
-    } else if (isfinite(top1)) {
-        plot_mean_add(&q->top1, top1);
-        plot_mean_add(&p->image_se, top1_se);
+    } else if (isfinite(y)) {
+        plot_mean_add(&q->y, y);
+        if (!transfer)
+            plot_mean_add(&p->image_se, top1_se);
     }
     if (isfinite(core_s))
         plot_mean_add(&q->hours, core_s / 3600);
     return SL_OK;
+}
+
+static sl_status has_transfer(const sl_study *study, bool *has)
+{
+    *has = false;
+    for (size_t i = 0; i < sl_study_count(study) && !*has; i++) {
+        double x = NAN;
+        if (sl_study_state(study, i) != SL_RUN_DONE)
+            continue;
+        const sl_status st = number(study, i, "transfer", &x);
+        if (st != SL_OK)
+            return st;
+        *has = isfinite(x);
+    }
+    return SL_OK;
+}
+
+/* The panels of a study: test accuracy, then transfer if its recipe names sets for it. */
+static sl_status add_study(struct plot *p, const sl_study *study, const char *name)
+{
+    bool transfer;
+    sl_status st = has_transfer(study, &transfer);
+    for (int k = 0; k < (transfer ? 2 : 1); k++)
+        for (size_t i = 0; i < sl_study_count(study) && st == SL_OK; i++)
+            st = add_run(p, study, name, i, k == 1);
+    return st;
 }
 
 static const struct plot *sorted; /* qsort hands its function nothing else */
@@ -232,11 +264,9 @@ static sl_status gather(struct plot *p, const struct plot_sources *from)
     for (size_t s = 0; s < from->n; s++) {
         if (has_axis(from->studies[s], x_key) != p->by_alpha)
             return cli_usage("studies with and without the axis model.alpha make two figures");
-        for (size_t i = 0; i < sl_study_count(from->studies[s]); i++) {
-            const sl_status st = add_run(p, from->studies[s], from->names[s], i);
-            if (st != SL_OK)
-                return st;
-        }
+        const sl_status st = add_study(p, from->studies[s], from->names[s]);
+        if (st != SL_OK)
+            return st;
     }
     if (p->n == 0)
         return cli_usage("no run of %s has ended; 'softless sweep %s' works it off", from->names[0],

@@ -23,7 +23,7 @@ struct plot_point {
     char label[PLOT_TEXT]; /* "0.25", or the sizes of a model */
     double alpha;          /* NAN if that is not the x axis */
     size_t diverged;
-    struct plot_mean top1;  /* of the runs that did not diverge */
+    struct plot_mean y;     /* accuracy of the runs that did not diverge */
     struct plot_mean hours; /* core-hours of all runs */
 };
 
@@ -33,9 +33,14 @@ struct plot_series {
     size_t variant; /* among those of this h: gives dash and form of the point */
 };
 
+struct plot_panel {
+    char title[PLOT_TEXT];
+    bool transfer; /* y is the mean 10-shot accuracy on other sets; else test accuracy */
+};
+
 struct plot {
     bool by_alpha; /* x is alpha; else core-hours */
-    char titles[PLOT_PANELS_MAX][PLOT_TEXT];
+    struct plot_panel panels[PLOT_PANELS_MAX];
     size_t n_panels;
     struct plot_series series[PLOT_SERIES_MAX];
     size_t n_series;

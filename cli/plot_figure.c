@@ -70,14 +70,14 @@ static sl_status write_csv(const struct plot *p, const char *out)
             p->by_alpha ? "alpha" : "sizes");
     for (size_t i = 0; i < p->n; i++) {
         const struct plot_point *q = &p->points[i];
-        csv_text(f, p->titles[q->panel]);
+        csv_text(f, p->panels[q->panel].title);
         fputc(',', f);
         csv_text(f, p->series[q->series].name);
         fputc(',', f);
         csv_text(f, q->label);
-        fprintf(f, ",%zu,%zu", q->top1.n + q->diverged, q->diverged);
-        csv_number(f, q->top1.n ? q->top1.mean : NAN);
-        csv_number(f, plot_mean_se(&q->top1));
+        fprintf(f, ",%zu,%zu", q->y.n + q->diverged, q->diverged);
+        csv_number(f, q->y.n ? q->y.mean : NAN);
+        csv_number(f, plot_mean_se(&q->y));
         csv_number(f, q->hours.n ? q->hours.mean : NAN);
         csv_number(f, plot_mean_se(&q->hours));
         fputc('\n', f);
@@ -96,16 +96,16 @@ static struct range range_of(const struct plot *p, size_t panel)
     struct range r = {INFINITY, -INFINITY, INFINITY, -INFINITY};
     for (size_t i = 0; i < p->n; i++) {
         const struct plot_point *q = &p->points[i];
-        const double x = plot_x(p, q), se = plot_mean_se(&q->top1), e = isfinite(se) ? se : 0;
+        const double x = plot_x(p, q), se = plot_mean_se(&q->y), e = isfinite(se) ? se : 0;
         if (q->panel != panel)
             continue;
         if (!plot_is_level(p, q->series)) {
             r.x_low = fmin(r.x_low, x);
             r.x_high = fmax(r.x_high, x);
         }
-        if (q->top1.n > 0) {
-            r.y_low = fmin(r.y_low, q->top1.mean - e);
-            r.y_high = fmax(r.y_high, q->top1.mean + e);
+        if (q->y.n > 0) {
+            r.y_low = fmin(r.y_low, q->y.mean - e);
+            r.y_high = fmax(r.y_high, q->y.mean + e);
         }
     }
     if (!(r.x_low <= r.x_high)) /* levels alone */
@@ -146,8 +146,8 @@ static void write_block(FILE *f, const struct plot *p, size_t panel, size_t seri
             continue;
         for (int end = 0; end < (level ? 2 : 1); end++) {
             coordinate(f, level ? (end ? r->x_high : r->x_low) : plot_x(p, q));
-            coordinate(f, q->top1.n ? q->top1.mean : NAN);
-            coordinate(f, plot_mean_se(&q->top1));
+            coordinate(f, q->y.n ? q->y.mean : NAN);
+            coordinate(f, plot_mean_se(&q->y));
             coordinate(f, q->diverged ? r->y_low + 0.02 * (r->y_high - r->y_low) : NAN);
             fputc('\n', f);
         }
@@ -177,8 +177,8 @@ static struct content content_of(const struct plot *p, size_t panel, size_t seri
         const struct plot_point *q = &p->points[i];
         if (q->panel != panel || q->series != series)
             continue;
-        c.accuracy = c.accuracy || q->top1.n > 0;
-        c.error = c.error || q->top1.n > 1;
+        c.accuracy = c.accuracy || q->y.n > 0;
+        c.error = c.error || q->y.n > 1;
         c.diverged = c.diverged || q->diverged > 0;
     }
     return c;
@@ -235,7 +235,9 @@ static void write_panel(FILE *f, const struct plot *p, size_t panel)
     for (size_t i = 0; i < p->n; i++)
         diverged = diverged || (p->points[i].panel == panel && p->points[i].diverged > 0);
     fprintf(f, "  set title ");
-    quoted(f, p->titles[panel]);
+    quoted(f, p->panels[panel].title);
+    fprintf(f, "\n  set ylabel '%s'",
+            p->panels[panel].transfer ? "mean 10-shot accuracy" : "test accuracy");
     const double edge = 0.03 * (r.x_high - r.x_low);
     if (p->by_alpha)
         fprintf(f, "\n  set xrange [%.9g:%.9g]", r.x_low - edge, r.x_high + edge);
@@ -266,7 +268,6 @@ static sl_status write_script(const struct plot *p, const char *out)
             "set bars 0.6\n"
             "set key noenhanced %s\n"
             "set title noenhanced\n"
-            "set ylabel 'test accuracy'\n"
             "set xlabel '%s'\n"
             "%s",
             p->n_panels > 1 ? "outside below horizontal" : "outside right top",

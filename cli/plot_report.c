@@ -118,16 +118,16 @@ static size_t labels_of(const struct plot *p, size_t panel, const char **labels)
 
 static void point_text(const struct plot_point *q, char text[PLOT_TEXT])
 {
-    const double se = q ? plot_mean_se(&q->top1) : NAN;
+    const double se = q ? plot_mean_se(&q->y) : NAN;
     text[0] = '\0';
     size_t n = 0;
-    if (q && q->top1.n > 0)
-        n = (size_t)snprintf(text, PLOT_TEXT, "%.2f", 100 * q->top1.mean);
+    if (q && q->y.n > 0)
+        n = (size_t)snprintf(text, PLOT_TEXT, "%.2f", 100 * q->y.mean);
     if (isfinite(se))
         n += (size_t)snprintf(text + n, PLOT_TEXT - n, " ± %.2f", 100 * se);
     if (q && q->diverged)
         snprintf(text + n, PLOT_TEXT - n, "%s%zu of %zu diverged", n ? ", " : "", q->diverged,
-                 q->diverged + q->top1.n);
+                 q->diverged + q->y.n);
 }
 
 static void table(const struct page *g, const struct plot *p, size_t panel, const char **labels)
@@ -137,7 +137,10 @@ static void table(const struct page *g, const struct plot *p, size_t panel, cons
     if (g->html)
         fprintf(g->f, "<table>\n");
     row_begin(g);
-    cell(g, p->by_alpha ? "test top-1, %, at alpha" : "test top-1, %", true);
+    snprintf(text, sizeof text, "%s, %%%s",
+             p->panels[panel].transfer ? "10-shot transfer" : "test top-1",
+             p->by_alpha ? ", at alpha" : "");
+    cell(g, text, true);
     for (size_t k = 0; k < n; k++)
         cell(g, labels[k], true);
     row_end(g);
@@ -174,7 +177,7 @@ static void best(const struct page *g, const struct plot *p, size_t panel)
             const struct plot_point *q = &p->points[i];
             if (q->panel != panel || q->series != s)
                 continue;
-            if (q->top1.n && (!top || q->top1.mean > top->top1.mean))
+            if (q->y.n && (!top || q->y.mean > top->y.mean))
                 top = q;
             if (q->hours.n)
                 plot_mean_add(&hours, q->hours.mean);
@@ -185,7 +188,7 @@ static void best(const struct page *g, const struct plot *p, size_t panel)
         snprintf(text, sizeof text, "%s: best %s %%%s%s%s%s; %.3g core-hours a run",
                  p->series[s].name, value, plot_is_level(p, s) ? "" : " at ",
                  plot_is_level(p, s) ? "" : (p->by_alpha ? "alpha " : ""),
-                 plot_is_level(p, s) ? "" : top->label, top->top1.n > 1 ? "" : " (one seed)",
+                 plot_is_level(p, s) ? "" : top->label, top->y.n > 1 ? "" : " (one seed)",
                  hours.n ? hours.mean : NAN);
         line(g, text);
     }
@@ -198,9 +201,9 @@ static void noise(const struct page *g, const struct plot *p)
     double m2 = 0;
     size_t freedom = 0;
     for (size_t i = 0; i < p->n; i++)
-        if (p->points[i].top1.n > 1) {
-            m2 += p->points[i].top1.m2;
-            freedom += p->points[i].top1.n - 1;
+        if (p->points[i].y.n > 1 && !p->panels[p->points[i].panel].transfer) {
+            m2 += p->points[i].y.m2;
+            freedom += p->points[i].y.n - 1;
         }
     list(g, true);
     if (freedom)
@@ -341,7 +344,7 @@ static sl_status write_page(const struct plot *p, const struct plot_sources *fro
     title(&g, from);
     figure(&g, out);
     for (size_t panel = 0; panel < p->n_panels; panel++) {
-        heading(&g, 2, p->titles[panel]);
+        heading(&g, 2, p->panels[panel].title);
         table(&g, p, panel, labels);
         if (!html)
             fputc('\n', f);

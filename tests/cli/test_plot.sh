@@ -61,6 +61,17 @@ sweep more
 expect_out 'figure: both/figure.png' "$program" plot alpha.yaml more.yaml --dir alpha --dir more --out both --report
 check "three panels" [ "$(cut -d, -f1 both/figure.csv | tail -n +2 | sort -u | wc -l)" = 3 ]
 
+# Transfer has a panel of its own, beside that of the test accuracy.
+study sets <<<$'  seed: [0, 1]\n  model.width: [16, 32]\n  model.h: [relu, softmax]'
+sweep sets --set 'eval.transfer=synthetic:n=120,classes=3,size=16,seed=5'
+expect_out figure "$program" plot sets.yaml --dir sets --report
+check "points of transfer" [ "$(grep -c '^"sets, transfer",' sets/figure.csv)" = 4 ]
+want=$(awk -F, '$6 == "relu" && $5 == 32 { n++; sum += $9 } END { printf "%.6f", sum / n }' sets/sweep.csv)
+got=$(awk -F, '$1 == "\"sets" && $3 == "relu" && $4 == "width 32" { printf "%.6f", $7 }' sets/figure.csv)
+check "transfer of width 32: $got instead of $want" [ "$got" = "$want" ]
+check "labels of transfer" grep -q "set ylabel 'mean 10-shot accuracy'" sets/figure.gp
+check "table of transfer" grep -q '^| 10-shot transfer, % ' sets/report.md
+
 study plain <<<'  model.width: [16]'
 expect 64 "make two figures" "$program" plot alpha.yaml plain.yaml --dir alpha --dir plain
 expect 78 "made by another recipe" "$program" plot alpha.yaml --dir alpha --set train.lr=0.01
@@ -84,4 +95,4 @@ if command -v gnuplot >/dev/null; then
     done
     check "diverged marks are not drawn" grep -q diverged sizes/figure.svg
 fi
-finish 26
+finish 45
