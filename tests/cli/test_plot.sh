@@ -95,4 +95,4 @@ if command -v gnuplot >/dev/null; then
     done
     check "diverged marks are not drawn" grep -q diverged sizes/figure.svg
 fi
-finish 45
+finish 32
