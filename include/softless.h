@@ -372,6 +372,13 @@ typedef struct sl_train_options {
     void *user;
 } sl_train_options;
 
+/* Attention weights P [L, L] of the final model, mean over heads and over up to 16 images of the
+ * evaluation set: what sl_head_figures (softless_explain.h) says of one head. NaN without such a
+ * set. dead_heads: share of heads whose weights were 0 throughout. */
+typedef struct sl_attention_summary {
+    double mass, entropy, zeros, dead_rows, dead_heads, distance;
+} sl_attention_summary;
+
 typedef struct sl_train_result {
     char run_dir[4096];
     uint64_t step;
@@ -379,6 +386,7 @@ typedef struct sl_train_result {
     double val_top1, val_top1_se, val_loss; /* fractions; NaN without an evaluation set */
     double train_loss;                      /* mean of the last log interval */
     double transfer; /* mean 10-shot accuracy on the sets of eval.transfer; NaN without */
+    sl_attention_summary attention;
     double img_per_sec;
     double wall_s;     /* of all sessions of the run */
     double cpu_s;      /* processor seconds of the process meanwhile, all threads */

@@ -188,28 +188,32 @@ sl_status sl_model_forward(sl_model *model, const uint8_t *images, size_t n, flo
     return SL_OK;
 }
 
-sl_status sl_model_read_image(sl_model *model, const char *path, uint8_t **pixels)
+sl_status sl_model_preprocess(sl_model *model, uint8_t **pixels)
 {
-    enum { FILE_CAP = 64 << 20 };
     const struct sl_vit_config *v = &model->meta.vit;
-    char *bytes = NULL;
     uint8_t *made = NULL;
-    size_t size;
     sl_rng rng = sl_rng_at(0, SL_RNG_AUGMENT, 0, 0); /* evaluation pipelines draw nothing */
-    sl_status st = SL_OK;
     if (!model->pipeline)
         SL_TRY(sl_pipeline_create(&model->meta.data.eval_ops, model->meta.data.compat,
                                   v->image_height, v->image_width, &model->pipeline));
-    SL_TRY_FREE(sl_read_file(path, FILE_CAP, &bytes, &size));
-    SL_TRY_FREE(sl_image_decode(bytes, size, path, &model->image));
-    SL_TRY_FREE(SL_NEW(made, v->image_height * v->image_width * 3));
-    SL_TRY_FREE(sl_pipeline_run(model->pipeline, &model->image, &rng, model->work, made));
-    *pixels = made;
-    made = NULL;
-fail:
-    sl_free(made);
-    sl_free(bytes);
+    SL_TRY(SL_NEW(made, v->image_height * v->image_width * 3));
+    const sl_status st = sl_pipeline_run(model->pipeline, &model->image, &rng, model->work, made);
+    if (st == SL_OK)
+        *pixels = made;
+    else
+        sl_free(made);
     return st;
+}
+
+sl_status sl_model_read_image(sl_model *model, const char *path, uint8_t **pixels)
+{
+    enum { FILE_CAP = 64 << 20 };
+    char *bytes = NULL;
+    size_t size;
+    SL_TRY(sl_read_file(path, FILE_CAP, &bytes, &size));
+    sl_status st = sl_image_decode(bytes, size, path, &model->image);
+    sl_free(bytes);
+    return st == SL_OK ? sl_model_preprocess(model, pixels) : st;
 }
 
 sl_status sl_model_predict_file(sl_model *model, const char *path, float *logits)

@@ -30,6 +30,9 @@ sl_status sl_model_net(struct sl_model *model, size_t batch, struct sl_net **net
  */
 sl_status sl_model_read_image(sl_model *model, const char *path, uint8_t **pixels);
 
+/* The same for an image that is in model->image already. */
+sl_status sl_model_preprocess(struct sl_model *model, uint8_t **pixels);
+
 /* The weights behind a path: a file, a checkpoint directory, a run directory (its final model, else
  * its newest checkpoint). *file: sl_free. */
 sl_status sl_model_find_weights(const char *path, char **file);

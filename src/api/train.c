@@ -5,6 +5,7 @@
 
 #include <math.h>
 
+#include "api/attention_summary.h"
 #include "api/model.h"
 #include "api/transfer.h"
 #include "base/alloc.h"
@@ -26,6 +27,8 @@ sl_status sl_train(sl_context *ctx, const sl_recipe *recipe, const sl_train_opti
     o.init = weights;
     sl_status st = sl_run_train(ctx->dev, recipe, &o, &ctx->stop, &r);
     sl_free(weights);
+    if (st == SL_OK && recipe->config.data.eval[0] && isnan(r.attention.mass))
+        st = sl_attention_summarise(ctx, recipe->config.data.eval, &r);
     if (st == SL_OK && recipe->config.eval.transfer[0] && isnan(r.transfer))
         st = sl_transfer_measure(ctx, recipe->config.eval.transfer, &r);
     if (st == SL_ERR_INTERRUPTED)

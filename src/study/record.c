@@ -92,6 +92,11 @@ static sl_status build_row(const struct sl_study *s, size_t i, const sl_train_re
     add_real(t, r->cpu_s);
     add_real(t, r->wall_s);
     add_real(t, r->img_per_sec);
+    const sl_attention_summary *a = &r->attention;
+    const double figures[] = {a->mass,      a->entropy,    a->zeros,
+                              a->dead_rows, a->dead_heads, a->distance};
+    for (size_t k = 0; k < sizeof figures / sizeof *figures; k++)
+        add_real(t, figures[k]);
     add_env(t, env, "threads");
     add_env(t, env, "isa");
     add_env(t, env, "cpu");
@@ -118,6 +123,7 @@ static sl_status record_row(struct sl_study *s, size_t i, bool diverged, double 
     sl_train_result r = {.val_top1 = NAN,
                          .val_top1_se = NAN,
                          .transfer = NAN,
+                         .attention = {NAN, NAN, NAN, NAN, NAN, NAN},
                          .val_loss = NAN,
                          .train_loss = NAN,
                          .img_per_sec = NAN,

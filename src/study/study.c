@@ -197,11 +197,12 @@ static sl_status make_header(struct sl_study *s)
         sl_text_addf(&t, ",%s", sl_options[s->axes[i].option].key);
         seed = seed || strcmp(sl_options[s->axes[i].option].key, "seed") == 0;
     }
-    sl_text_addf(
-        &t,
-        "%s,top1,top1_se,transfer,loss,train_loss,step,core_s,wall_s,img_per_s,threads,isa,"
-        "cpu,version,commit",
-        seed ? "" : ",seed");
+    sl_text_addf(&t,
+                 "%s,top1,top1_se,transfer,loss,train_loss,step,core_s,wall_s,img_per_s,row_mass,"
+                 "entropy,zeros,dead_rows,"
+                 "dead_heads,distance,threads,isa,"
+                 "cpu,version,commit",
+                 seed ? "" : ",seed");
     return sl_text_take(&t, &s->header);
 }
 

@@ -154,6 +154,7 @@ static void fill_result(struct sl_run *r, sl_train_result *result)
         .val_loss = seen ? r->last_eval.loss : NAN,
         .train_loss = r->last_loss,
         .transfer = NAN,
+        .attention = {NAN, NAN, NAN, NAN, NAN, NAN},
         .img_per_sec = steps * (double)r->config.train.batch / train_s,
         .wall_s = spent.wall_s,
         .cpu_s = spent.cpu_s,

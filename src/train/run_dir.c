@@ -180,6 +180,12 @@ static const struct {
     {"wall_s", offsetof(sl_train_result, wall_s), false},
     {"cpu_s", offsetof(sl_train_result, cpu_s), false},
     {"core_hours", offsetof(sl_train_result, core_hours), false},
+    {"attention_mass", offsetof(sl_train_result, attention.mass), true},
+    {"attention_entropy", offsetof(sl_train_result, attention.entropy), true},
+    {"attention_zeros", offsetof(sl_train_result, attention.zeros), true},
+    {"attention_dead_rows", offsetof(sl_train_result, attention.dead_rows), true},
+    {"attention_dead_heads", offsetof(sl_train_result, attention.dead_heads), true},
+    {"attention_distance", offsetof(sl_train_result, attention.distance), true},
     {"transfer", offsetof(sl_train_result, transfer), true},
 };
 enum { N_SUMMARY = sizeof summary_fields / sizeof summary_fields[0] };

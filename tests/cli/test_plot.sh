@@ -61,6 +61,14 @@ sweep more
 expect_out 'figure: both/figure.png' "$program" plot alpha.yaml more.yaml --dir alpha --dir more --out both --report
 check "three panels" [ "$(cut -d, -f1 both/figure.csv | tail -n +2 | sort -u | wc -l)" = 3 ]
 
+# What attention does stands in every row: weights of softmax add up to 1 and none is 0.
+figures() { awk -F, -v h="$1" -v want="$2" 'NR == 1 { for (i = 1; i <= NF; i++) if ($i == want) k = i }
+    $5 == h { print $k }' alpha/sweep.csv; }
+check "mass of softmax" [ "$(figures softmax row_mass | awk '($1 - 1) ^ 2 < 1e-10' | wc -l)" = 2 ]
+check "zeros of softmax" [ "$(figures softmax zeros | sort -u)" = 0 ]
+check "zeros of relu" [ "$(figures relu zeros | awk '$1 > 0 && $1 < 1' | wc -l)" = 5 ]
+check "entropy, distance" [ "$(figures relu distance | awk '$1 > 0 && $1 < 16' | wc -l)" = 5 ]
+
 # Transfer has a panel of its own, beside that of the test accuracy.
 study sets <<<$'  seed: [0, 1]\n  model.width: [16, 32]\n  model.h: [relu, softmax]'
 sweep sets --set 'eval.transfer=synthetic:n=120,classes=3,size=16,seed=5'
@@ -95,4 +103,4 @@ if command -v gnuplot >/dev/null; then
     done
     check "diverged marks are not drawn" grep -q diverged sizes/figure.svg
 fi
-finish 32
+finish 36

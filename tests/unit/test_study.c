@@ -200,7 +200,7 @@ static void test_table(void **state)
     OK(sl_study_record(other, 4, SL_ERR_DIVERGED, "", 1));
     OK(sl_study_record(study, 2, SL_ERR_INPUT, "the data are gone", 1));
     assert_int_equal(lines_with(table, ""), 3);
-    assert_int_equal(lines_with(table, ",diverged,0,,0.6,,,,,0,12.5,"), 1);
+    assert_int_equal(lines_with(table, ",diverged,0,,0.6,,,,,,0,12.5,"), 1);
     OK(sl_study_refresh(study, 60));
     assert_int_equal(sl_study_state(study, 1), SL_RUN_DIVERGED);
     assert_int_equal(sl_study_state(study, 4), SL_RUN_DIVERGED);
