@@ -99,6 +99,8 @@ static void forward_steps(const struct sl_attn_head *h, float *packed, float *wo
 {
     struct source k, v;
     float *rows_mem = packed + pack_floats(h, &k, &v), norm[FORWARD_ROWS];
+    float top[FORWARD_ROWS * VL], sum[FORWARD_ROWS * VL];
+    struct softmax w = {.top = top, .sum = sum};
     c->last = now();
     touch(h->q, h->q_token, h->Lq);
     touch(h->k, h->k_token, h->Lk);
@@ -107,7 +109,6 @@ static void forward_steps(const struct sl_attn_head *h, float *packed, float *wo
     pack(h, packed);
     lap(c, PACKING);
     const struct rows value = rows_view(&v, rows_mem);
-    const struct tile score = score_tile(h);
     const size_t tiles = tiles_of(h->Lq), per_strip = FORWARD_ROWS / TILE_ROWS;
     for (size_t t = 0; t < tiles; t += per_strip) {
         const size_t end = t + per_strip < tiles ? t + per_strip : tiles;
@@ -116,12 +117,13 @@ static void forward_steps(const struct sl_attn_head *h, float *packed, float *wo
         const struct left q = {(const float *)h->q + r0 * h->q_token, h->q_token};
         const struct right o = {(float *)h->o + r0 * h->o_token, h->o_token};
         c->last = now();
-        strip_from_columns(&score, q, rows, packed, h->n, K, NULL, work);
+        const struct tile score = score_tile(h, &w, rows, h->n);
+        strip_from_columns(&score, q, rows, packed, h->n, K, SL_PHI_IDENTITY, NULL, work);
         lap(c, SCORES);
-        for (size_t r = 0; softmax && r < rows; r++)
-            norm[r] = softmax_row(work, rows, r, h->n);
-        if (!softmax && !sl_phi_info(h->phi)->clamp)
-            strip_map(h->phi, work, NULL, rows, h->n);
+        for (size_t p = 0; !softmax && p < panels_of(h->n); p++)
+            panel_map(h->phi, work + p * rows * NR, NULL, rows, panel_width(h->n, p));
+        if (softmax)
+            softmax_exp(&w, work, NULL, rows, h->n, norm);
         lap(c, PHI);
         strip_times_rows(work, rows, h->n, &value, K, false, h->factor, softmax ? norm : NULL, o);
         lap(c, PV);
@@ -134,9 +136,9 @@ static void strip_steps(const struct sl_attn_head *h, const struct backward *b,
                         const struct span *at, struct clocks *c)
 {
     const size_t n = at->keys, rows = at->rows;
-    const struct tile score = score_tile(h);
-    const bool gate = score.lo > -INFINITY || score.hi < INFINITY;
-    const struct tile grad = {.end = gate ? TILE_GATE : TILE_CLAMP, .lo = score.lo, .hi = score.hi};
+    float *lanes = b->lanes, *norm = lanes + 3 * rows * VL;
+    struct softmax w = {.top = lanes, .sum = lanes + rows * VL, .dot = lanes + 2 * rows * VL};
+    const struct tile score = score_tile(h, &w, rows, n), grad = gradient_tile(&score);
     const struct source q_source = source_queries(h, h->q, h->q_token);
     const struct source do_source = source_queries(h, h->d_o, h->do_token);
     const struct right dv = {b->dv.p + at->j * b->dv.ld, b->dv.ld};
@@ -146,11 +148,17 @@ static void strip_steps(const struct sl_attn_head *h, const struct backward *b,
     const struct rows q_rows = take_strip(&q_source, at, b->q_rows, &q);
     const struct rows do_rows = take_strip(&do_source, at, b->do_rows, &d_o);
     lap(c, PACKING);
-    strip_from_columns(&score, q, rows, b->k_columns + at->j * K, n, K, NULL, b->scores);
+    strip_from_columns(&score, q, rows, b->k_columns + at->j * K, n, K, SL_PHI_IDENTITY, NULL,
+                       b->scores);
     lap(c, SCORES);
-    strip_from_columns(&grad, d_o, rows, b->v_columns + at->j * K, n, K, b->scores, b->grads);
+    strip_from_columns(&grad, d_o, rows, b->v_columns + at->j * K, n, K, SL_PHI_IDENTITY, b->scores,
+                       b->grads);
     lap(c, DP);
-    strip_gradient(h->phi, b->scores, b->grads, rows, n);
+    for (size_t p = 0; p < panels_of(n); p++)
+        panel_map(h->phi, b->scores + p * rows * NR, b->grads + p * rows * NR, rows,
+                  panel_width(n, p));
+    if (h->phi == SL_PHI_SOFTMAX)
+        softmax_gradient(&w, b->scores, b->grads, rows, n, norm);
     lap(c, PHI);
     backward_dq(h, b, at);
     lap(c, DQ);
@@ -176,6 +184,7 @@ static void backward_steps(const struct sl_attn_head *h, float *packed, float *w
                                .scores = work + m.scores,
                                .grads = work + m.grads,
                                .dq = work + m.dq,
+                               .lanes = work + m.lanes,
                                .dk = {h->dk, h->dk_token},
                                .dv = {h->dv, h->dv_token},
                                .dk_factor = h->factor * h->scale,

@@ -13,6 +13,7 @@
 
 typedef float vf __attribute__((vector_size(16)));
 typedef int32_t vm __attribute__((vector_size(16))); /* lane mask: all ones or zero */
+typedef uint32_t vu __attribute__((vector_size(16)));
 enum { VL = 4, V_REGISTERS = 16 };
 
 static inline vf v_set1(float x)
@@ -68,10 +69,6 @@ static inline vf v_mul(vf a, vf b)
 {
     return a * b;
 }
-static inline vf v_div(vf a, vf b)
-{
-    return a / b;
-}
 static inline vf v_fma(vf a, vf b, vf c) /* a b + c */
 {
     return a * b + c;
@@ -79,6 +76,10 @@ static inline vf v_fma(vf a, vf b, vf c) /* a b + c */
 static inline vm v_gt(vf a, vf b)
 {
     return a > b;
+}
+static inline vm v_not_gt(vf a, vf b) /* true for NaN */
+{
+    return ~(a > b);
 }
 static inline vm v_and(vm a, vm b)
 {
@@ -96,21 +97,26 @@ static inline vf v_min(vf a, vf b)
 {
     return v_select(a < b, a, b);
 }
-static inline vf v_abs(vf a)
+static inline vf v_minus_abs(vf a)
 {
-    return (vf)((vm)a & (vm){INT32_MAX, INT32_MAX, INT32_MAX, INT32_MAX});
+    return (vf)((vm)a | (vm)v_set1(-0.0f));
 }
-/* Nearest integer, |a| < 2^22. */
-static inline vf v_round(vf a)
+/* a 2^n for whole n in -126 .. 127; the low bits of `sum` are n + 127 (phi.inc). */
+static inline vf v_scale2(vf a, vf n, vf sum)
 {
-    const vf magic = v_set1(12582912.0f);
-    return (a + magic) - magic;
+    (void)n;
+    return a * (vf)((vu)sum << 23);
 }
-/* a 2^n for whole n in -126 .. 127. */
-static inline vf v_scale2(vf a, vf n)
+/* The same where m, else 0, whatever n is. */
+static inline vf v_scale2_or_0(vm m, vf a, vf n, vf sum)
 {
-    const vm bits = __builtin_convertvector(n, vm);
-    return a * (vf)((bits + 127) << 23);
+    return (vf)(m & (vm)v_scale2(a, n, sum));
+}
+/* About 1 / -d for negative d (phi.inc). */
+static inline vf v_reciprocal_guess(vf d)
+{
+    const uint32_t negated = 0xFEF31000;
+    return (vf)((vu){negated, negated, negated, negated} - (vu)d);
 }
 static inline float v_sum(vf a)
 {

@@ -64,10 +64,6 @@ static inline vf v_mul(vf a, vf b)
 {
     return _mm256_mul_ps(a, b);
 }
-static inline vf v_div(vf a, vf b)
-{
-    return _mm256_div_ps(a, b);
-}
 static inline vf v_fma(vf a, vf b, vf c)
 {
     return _mm256_fmadd_ps(a, b, c);
@@ -75,6 +71,10 @@ static inline vf v_fma(vf a, vf b, vf c)
 static inline vm v_gt(vf a, vf b)
 {
     return _mm256_cmp_ps(a, b, _CMP_GT_OQ);
+}
+static inline vm v_not_gt(vf a, vf b)
+{
+    return _mm256_cmp_ps(a, b, _CMP_NGT_UQ);
 }
 static inline vm v_and(vm a, vm b)
 {
@@ -92,18 +92,23 @@ static inline vf v_min(vf a, vf b)
 {
     return _mm256_min_ps(a, b);
 }
-static inline vf v_abs(vf a)
+static inline vf v_minus_abs(vf a)
 {
-    return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), a);
+    return _mm256_or_ps(a, _mm256_set1_ps(-0.0f));
 }
-static inline vf v_round(vf a)
+static inline vf v_scale2(vf a, vf n, vf sum)
 {
-    return _mm256_round_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+    (void)n;
+    return _mm256_mul_ps(a, _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(sum), 23)));
 }
-static inline vf v_scale2(vf a, vf n)
+static inline vf v_scale2_or_0(vm m, vf a, vf n, vf sum)
 {
-    const __m256i biased = _mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127));
-    return _mm256_mul_ps(a, _mm256_castsi256_ps(_mm256_slli_epi32(biased, 23)));
+    return _mm256_and_ps(m, v_scale2(a, n, sum));
+}
+static inline vf v_reciprocal_guess(vf d)
+{
+    const __m256i negated = _mm256_set1_epi32((int)0xFEF31000);
+    return _mm256_castsi256_ps(_mm256_sub_epi32(negated, _mm256_castps_si256(d)));
 }
 static inline float v_sum(vf a)
 {

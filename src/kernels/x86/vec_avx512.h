@@ -63,10 +63,6 @@ static inline vf v_mul(vf a, vf b)
 {
     return _mm512_mul_ps(a, b);
 }
-static inline vf v_div(vf a, vf b)
-{
-    return _mm512_div_ps(a, b);
-}
 static inline vf v_fma(vf a, vf b, vf c)
 {
     return _mm512_fmadd_ps(a, b, c);
@@ -74,6 +70,10 @@ static inline vf v_fma(vf a, vf b, vf c)
 static inline vm v_gt(vf a, vf b)
 {
     return _mm512_cmp_ps_mask(a, b, _CMP_GT_OQ);
+}
+static inline vm v_not_gt(vf a, vf b)
+{
+    return _mm512_cmp_ps_mask(a, b, _CMP_NGT_UQ);
 }
 static inline vm v_and(vm a, vm b)
 {
@@ -91,17 +91,24 @@ static inline vf v_min(vf a, vf b)
 {
     return _mm512_min_ps(a, b);
 }
-static inline vf v_abs(vf a)
+static inline vf v_minus_abs(vf a)
 {
-    return _mm512_abs_ps(a);
+    return _mm512_or_ps(a, _mm512_set1_ps(-0.0f));
 }
-static inline vf v_round(vf a)
+static inline vf v_scale2(vf a, vf n, vf sum)
 {
-    return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
-}
-static inline vf v_scale2(vf a, vf n)
-{
+    (void)sum;
     return _mm512_scalef_ps(a, n);
+}
+static inline vf v_scale2_or_0(vm m, vf a, vf n, vf sum)
+{
+    (void)sum;
+    return _mm512_maskz_scalef_ps(m, a, n);
+}
+static inline vf v_reciprocal_guess(vf d)
+{
+    const __m512i negated = _mm512_set1_epi32((int)0xFEF31000);
+    return _mm512_castsi512_ps(_mm512_sub_epi32(negated, _mm512_castps_si512(d)));
 }
 static inline float v_sum(vf a)
 {
