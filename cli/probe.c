@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "cli.h"
+#include "softless_probe.h"
 
 /* ---- reading the options ---- */
 

@@ -12,6 +12,7 @@
 #include "api/context.h"
 #include "base/alloc.h"
 #include "base/log.h"
+#include "softless_probe.h"
 #include "train/run_dir.h"
 
 enum { SHOTS = 10 }; /* mean over the probe's seeds 0, 1, 2 */

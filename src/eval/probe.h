@@ -8,6 +8,7 @@
 #include "base/text.h"
 #include "data/data.h"
 #include "model/model.h"
+#include "softless_probe.h"
 
 /* ---- linear algebra in double; no result depends on the number of threads ---- */
 
