@@ -2,8 +2,8 @@
  * Where the cycles of attention go: one head after another on one thread, the steps of the float
  * kernels (kernels/attn.inc, compiled into this program for the instruction set it is built for)
  * timed one by one. A head's operands are brought into the caches first, as a step of its own, so
- * that the others show what they cost by themselves; the last column is the kernel as it is, with
- * cold operands and no clock inside.
+ * that the others show what they cost by themselves; the last column is the kernel as it is, which
+ * finds its operands cold but for what it fetches of the next head, and no clock inside.
  *
  *     bench_attention [--heads N] [--rounds N] [LENGTH ...]
  *
@@ -101,6 +101,7 @@ static void forward_steps(const struct sl_attn_head *h, float *packed, float *wo
     float *rows_mem = packed + pack_floats(h, &k, &v), norm[FORWARD_ROWS];
     float top[FORWARD_ROWS * VL], sum[FORWARD_ROWS * VL];
     struct softmax w = {.top = top, .sum = sum};
+    struct fetch none = {0};
     c->last = now();
     touch(h->q, h->q_token, h->Lq);
     touch(h->k, h->k_token, h->Lk);
@@ -118,14 +119,15 @@ static void forward_steps(const struct sl_attn_head *h, float *packed, float *wo
         const struct right o = {(float *)h->o + r0 * h->o_token, h->o_token};
         c->last = now();
         const struct tile score = score_tile(h, &w, rows, h->n);
-        strip_from_columns(&score, q, rows, packed, h->n, K, SL_PHI_IDENTITY, NULL, work);
+        strip_from_columns(&score, q, rows, packed, h->n, K, SL_PHI_IDENTITY, NULL, work, &none);
         lap(c, SCORES);
         for (size_t p = 0; !softmax && p < panels_of(h->n); p++)
             panel_map(h->phi, work + p * rows * NR, NULL, rows, panel_width(h->n, p));
         if (softmax)
             softmax_exp(&w, work, NULL, rows, h->n, norm);
         lap(c, PHI);
-        strip_times_rows(work, rows, h->n, &value, K, false, h->factor, softmax ? norm : NULL, o);
+        strip_times_rows(work, rows, h->n, &value, K, false, h->factor, softmax ? norm : NULL, o,
+                         &none);
         lap(c, PV);
     }
 }
@@ -149,10 +151,10 @@ static void strip_steps(const struct sl_attn_head *h, const struct backward *b,
     const struct rows do_rows = take_strip(&do_source, at, b->do_rows, &d_o);
     lap(c, PACKING);
     strip_from_columns(&score, q, rows, b->k_columns + at->j * K, n, K, SL_PHI_IDENTITY, NULL,
-                       b->scores);
+                       b->scores, b->fetch);
     lap(c, SCORES);
     strip_from_columns(&grad, d_o, rows, b->v_columns + at->j * K, n, K, SL_PHI_IDENTITY, b->scores,
-                       b->grads);
+                       b->grads, b->fetch);
     lap(c, DP);
     for (size_t p = 0; p < panels_of(n); p++)
         panel_map(h->phi, b->scores + p * rows * NR, b->grads + p * rows * NR, rows,
@@ -163,9 +165,9 @@ static void strip_steps(const struct sl_attn_head *h, const struct backward *b,
     backward_dq(h, b, at);
     lap(c, DQ);
     strip_transposed_times_rows(b->scores, rows, n, &do_rows, K, !at->first_rows,
-                                at->last_rows ? b->dv_factor : 1.0f, dv);
+                                at->last_rows ? b->dv_factor : 1.0f, dv, b->fetch);
     strip_transposed_times_rows(b->grads, rows, n, &q_rows, K, !at->first_rows,
-                                at->last_rows ? b->dk_factor : 1.0f, dk);
+                                at->last_rows ? b->dk_factor : 1.0f, dk, b->fetch);
     lap(c, DK_DV);
 }
 
@@ -176,7 +178,9 @@ static void backward_steps(const struct sl_attn_head *h, float *packed, float *w
     const struct backward_work m = backward_layout(h, h->Lq);
     const struct source k = source_keys(h, h->k, h->k_token);
     const size_t block = backward_keys(h, h->n);
-    const struct backward b = {.k = rows_view(&k, packed + pm.k_rows),
+    struct fetch none = {0};
+    const struct backward b = {.fetch = &none,
+                               .k = rows_view(&k, packed + pm.k_rows),
                                .k_columns = packed + pm.k_columns,
                                .v_columns = packed + pm.v_columns,
                                .q_rows = work + m.q_rows,
@@ -287,7 +291,9 @@ static void run(const struct memory *m, sl_phi phi, bool backward_pass, size_t r
         }
         const double start = now();
         for (size_t i = 0; i < m->heads; i++) {
-            const struct sl_attn_head h = head_of(m, phi, i);
+            const struct sl_attn_head next = head_of(m, phi, i + 1 < m->heads ? i + 1 : i);
+            struct sl_attn_head h = head_of(m, phi, i);
+            h.next = i + 1 < m->heads ? &next : NULL;
             if (backward_pass) {
                 backward_pack(&h, m->packed);
                 backward(&h, m->packed, 0, m->L, NULL, m->work);

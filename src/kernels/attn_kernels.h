@@ -32,6 +32,9 @@ struct sl_attn_head {
     void *dq;        /* [Lq, K] assigned */
     void *dk, *dv;   /* [Lk, K] assigned, 0 at masked keys */
     size_t do_token, dq_token, dk_token, dv_token;
+    /* The head this worker takes next, whose rows may be brought into the cache meanwhile; or NULL.
+     */
+    const struct sl_attn_head *next;
 };
 
 /* Queries i0 .. i1-1, and keys j0 .. j1-1 counting those present. */

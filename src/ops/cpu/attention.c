@@ -22,7 +22,9 @@ static void forward_heads(void *arg, size_t task, size_t worker)
     const size_t heads = job->args->a.B * job->args->a.H, first = task * job->heads_per_task;
     char *packed = sl_cpu_worker_scratch(&job->scratch, worker);
     for (size_t i = first; i < heads && i < first + job->heads_per_task; i++) {
-        const struct sl_attn_head h = sl_attn_forward_head(job, i);
+        const struct sl_attn_head next = sl_attn_forward_head(job, i + 1 < heads ? i + 1 : i);
+        struct sl_attn_head h = sl_attn_forward_head(job, i);
+        h.next = i + 1 < heads ? &next : NULL;
         if (h.n == 0) {
             sl_attn_clear_o(&h, 0, h.Lq);
             continue;
@@ -62,7 +64,9 @@ static void backward_heads(void *arg, size_t task, size_t worker)
     char *work = packed + job->pack_bytes, *apart = work + job->work_bytes;
     float *sums = job->direct ? NULL : (float *)(void *)apart;
     for (size_t i = first; i < heads && i < first + job->heads_per_task; i++) {
-        const struct sl_attn_head h = sl_attn_backward_head(job, i);
+        const struct sl_attn_head next = sl_attn_backward_head(job, i + 1 < heads ? i + 1 : i);
+        struct sl_attn_head h = sl_attn_backward_head(job, i);
+        h.next = i + 1 < heads ? &next : NULL;
         if (h.n == 0) {
             sl_attn_clear_gradients(&h);
             continue;
