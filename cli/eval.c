@@ -140,6 +140,7 @@ static void print_result(const sl_eval_result *r, const sl_model_info *info, boo
 int cli_eval(const struct cli_verb *verb, int argc, char **argv)
 {
     struct cli_machine machine = {0};
+    struct cli_list set = {.n = 0};
     const char *classes = "all", *format_text = "text";
     sl_eval_options o = {0};
     long batch = 0;
@@ -147,6 +148,9 @@ int cli_eval(const struct cli_verb *verb, int argc, char **argv)
     bool attention = false;
     const struct cli_option options[] = {
         {"data", 0, CLI_TEXT, &o.data, "SPEC", "data set (default: the one of training)"},
+        {"set", 0, CLI_LIST, &set, "KEY=VALUE",
+         "model.image_size (positions are resampled), length, h, alpha or bias other than in "
+         "training; may be repeated"},
         {"classes", 0, CLI_TEXT, &classes, "WHICH",
          "all: the model's; intersect: those that the data set names too"},
         {"labels", 0, CLI_TEXT, &o.labels, "FILE",
@@ -181,7 +185,7 @@ int cli_eval(const struct cli_verb *verb, int argc, char **argv)
     if (st == SL_OK)
         st = cli_open(&machine, &ctx);
     if (st == SL_OK)
-        st = sl_model_load(ctx, argv[first], &model);
+        st = sl_model_load_with(ctx, argv[first], set.items, set.n, &model);
     if (st == SL_OK)
         st = sl_model_get_info(model, &info);
     if (st == SL_OK && attention) {

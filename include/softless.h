@@ -256,6 +256,11 @@ typedef struct sl_model sl_model;
 /* Loads weights (a .safetensors file, a run directory or a checkpoint directory). Missing or
  * unexpected tensors are SL_ERR_DATA and listed. Owned by the caller. */
 SL_API sl_status sl_model_load(sl_context *ctx, const char *path, sl_model **model);
+/* The same with n recipe keys set otherwise, "model.key=value": image_size (positions are
+ * resampled, preprocessing is scaled), length, h, alpha, bias. SL_ERR_CONFIG: another key, or a bad
+ * value. */
+SL_API sl_status sl_model_load_with(sl_context *ctx, const char *path, const char *const *keys,
+                                    size_t n, sl_model **model);
 /* A freshly initialised model of a recipe; classes > 0 overrides the recipe's. Owned by the caller.
  */
 SL_API sl_status sl_model_create(sl_context *ctx, const sl_recipe *recipe, size_t classes,

@@ -3,6 +3,8 @@
  */
 #include "api/model.h"
 
+#include <string.h>
+
 #include "base/alloc.h"
 #include "base/io.h"
 #include "model/export.h"
@@ -31,9 +33,48 @@ sl_status sl_model_find_weights(const char *path, char **file)
     return sl_checkpoint_weights_path(path, false, file);
 }
 
+/* The keys that leave the weights as they are, set in *meta. */
+static sl_status set_keys(struct sl_weights_meta *meta, const char *const *keys, size_t n)
+{
+    static const char *const possible[] = {"model.image_size", "model.length", "model.h",
+                                           "model.alpha", "model.bias"};
+    const size_t n_possible = sizeof possible / sizeof *possible;
+    struct sl_recipe r = {.origin = NULL};
+    sl_status st;
+    SL_TRY(sl_recipe_init(&r));
+    const size_t from[] = {meta->vit.image_height, meta->vit.image_width};
+    r.config.model = meta->vit;
+    for (size_t i = 0; i < n; i++) {
+        size_t k = 0;
+        while (k < n_possible && (strncmp(keys[i], possible[k], strlen(possible[k])) != 0 ||
+                                  keys[i][strlen(possible[k])] != '='))
+            k++;
+        if (k == n_possible)
+            SL_TRY_FREE(sl_error_set(SL_ERR_CONFIG,
+                                     "%.100s: trained weights leave model.image_size, "
+                                     "model.length, model.h, model.alpha and model.bias free",
+                                     keys[i]));
+        SL_TRY_FREE(sl_recipe_set(&r, keys[i], "--set"));
+    }
+    SL_TRY_FREE(sl_vit_check(&r.config.model));
+    meta->vit = r.config.model;
+    const size_t to[] = {meta->vit.image_height, meta->vit.image_width};
+    if (to[0] != from[0] || to[1] != from[1])
+        SL_TRY_FREE(sl_pipeline_scale(&meta->data.eval_ops, from, to, &meta->data.eval_ops));
+fail:
+    sl_recipe_clear(&r);
+    return st;
+}
+
 sl_status sl_model_load(sl_context *ctx, const char *path, sl_model **model)
 {
-    if (!ctx || !path || !model)
+    return sl_model_load_with(ctx, path, NULL, 0, model);
+}
+
+sl_status sl_model_load_with(sl_context *ctx, const char *path, const char *const *keys, size_t n,
+                             sl_model **model)
+{
+    if (!ctx || !path || !model || (n > 0 && !keys))
         SL_FAIL(SL_ERR_ARGUMENT, "sl_model_load: ctx, path and model must not be NULL");
     char *file = NULL;
     sl_model *m = NULL;
@@ -42,9 +83,12 @@ sl_status sl_model_load(sl_context *ctx, const char *path, sl_model **model)
     SL_TRY_FREE(SL_NEW(m, 1));
     m->dev = ctx->dev;
     SL_TRY_FREE(sl_weights_read_meta(file, &m->meta));
+    if (n > 0)
+        SL_TRY_FREE(set_keys(&m->meta, keys, n));
     SL_TRY_FREE(sl_param_table_build(&m->meta.vit, &m->table));
     SL_TRY_FREE(SL_NEW(m->params, m->table.floats));
-    SL_TRY_FREE(sl_weights_read(file, &m->table, m->params));
+    SL_TRY_FREE(n > 0 ? sl_weights_init(file, &m->meta.vit, &m->table, false, m->params)
+                      : sl_weights_read(file, &m->table, m->params));
     m->precision = SL_PRECISION_AUTO;
     *model = m;
     sl_free(file);

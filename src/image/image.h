@@ -70,6 +70,9 @@ struct sl_pipeline; /* a compiled list of ops */
 sl_status sl_pipeline_create(const struct sl_pipeline_config *config, enum sl_compat compat,
                              size_t out_h, size_t out_w, struct sl_pipeline **pipeline);
 void sl_pipeline_free(struct sl_pipeline **pipeline);
+/* Valid ops that end in images of from[0] x from[1] pixels, made to end in to[0] x to[1]. */
+sl_status sl_pipeline_scale(const struct sl_pipeline_config *ops, const size_t from[2],
+                            const size_t to[2], struct sl_pipeline_config *out);
 /* Every op with its arguments and meaning, for --help. *text is freed by the caller (sl_free). */
 sl_status sl_pipeline_help(char **text);
 /* Runs on one image; random ops draw from rng only. dst [out_h, out_w, 3]. work: reusable buffers,
