@@ -27,35 +27,38 @@ double plot_mean_se(const struct plot_mean *m)
 
 double plot_x(const struct plot *p, const struct plot_point *point)
 {
-    return p->by_alpha ? point->alpha : point->hours.mean;
+    return p->x == PLOT_HOURS ? point->hours.mean : point->at;
 }
 
 bool plot_is_level(const struct plot *p, size_t series)
 {
-    return p->by_alpha && strcmp(p->series[series].h, "softmax") == 0;
+    return p->x == PLOT_ALPHA && strcmp(p->series[series].h, "softmax") == 0;
 }
 
 /* ---- which axis does what ---- */
 
-enum role { IS_X, IS_SEED, IS_PANEL, IS_SERIES, IS_SIZE };
-
-static enum role role_of(const char *key, bool by_alpha)
+static enum plot_role role_of(const char *key, enum plot_x x)
 {
     static const struct {
         const char *key;
-        enum role over_alpha, over_cost;
+        enum plot_role over[3]; /* hours, alpha, side */
     } roles[] = {
-        {"seed", IS_SEED, IS_SEED},           {"model.alpha", IS_X, IS_SERIES},
-        {"model.patch", IS_PANEL, IS_SIZE},   {"model.image_size", IS_PANEL, IS_SIZE},
-        {"data.train", IS_PANEL, IS_PANEL},   {"data.eval", IS_PANEL, IS_PANEL},
-        {"model.h", IS_SERIES, IS_SERIES},    {"model.length", IS_SERIES, IS_SERIES},
-        {"model.bias", IS_SERIES, IS_SERIES}, {"model.qk_norm", IS_SERIES, IS_SERIES},
-        {"model.gate", IS_SERIES, IS_SERIES},
+        {"seed", {PLOT_IS_SEED, PLOT_IS_SEED, PLOT_IS_SEED}},
+        {"model.alpha", {PLOT_IS_SERIES, PLOT_IS_X, PLOT_IS_SERIES}},
+        {"model.patch", {PLOT_IS_SIZE, PLOT_IS_PANEL, PLOT_IS_PANEL}},
+        {"model.image_size", {PLOT_IS_SIZE, PLOT_IS_PANEL, PLOT_IS_PANEL}},
+        {"data.train", {PLOT_IS_PANEL, PLOT_IS_PANEL, PLOT_IS_PANEL}},
+        {"data.eval", {PLOT_IS_PANEL, PLOT_IS_PANEL, PLOT_IS_PANEL}},
+        {"model.h", {PLOT_IS_SERIES, PLOT_IS_SERIES, PLOT_IS_PANEL}},
+        {"model.length", {PLOT_IS_SERIES, PLOT_IS_SERIES, PLOT_IS_SERIES}},
+        {"model.bias", {PLOT_IS_SERIES, PLOT_IS_SERIES, PLOT_IS_SERIES}},
+        {"model.qk_norm", {PLOT_IS_SERIES, PLOT_IS_SERIES, PLOT_IS_SERIES}},
+        {"model.gate", {PLOT_IS_SERIES, PLOT_IS_SERIES, PLOT_IS_SERIES}},
     };
     for (size_t i = 0; i < sizeof roles / sizeof *roles; i++)
         if (strcmp(roles[i].key, key) == 0)
-            return by_alpha ? roles[i].over_alpha : roles[i].over_cost;
-    return by_alpha ? IS_SERIES : IS_SIZE;
+            return roles[i].over[x];
+    return x == PLOT_HOURS ? PLOT_IS_SIZE : PLOT_IS_SERIES;
 }
 
 static bool has_axis(const sl_study *study, const char *key)
@@ -67,9 +70,8 @@ static bool has_axis(const sl_study *study, const char *key)
     return false;
 }
 
-/* The values of a run's axes of one role: "relu, qk_norm none", with h and alpha bare. */
-static sl_status describe(const sl_study *study, size_t run, bool by_alpha, enum role role,
-                          char text[PLOT_TEXT])
+sl_status plot_describe(const struct plot *p, const sl_study *study, size_t run,
+                        enum plot_role role, char text[PLOT_TEXT])
 {
     const char *axis;
     size_t n = 0;
@@ -77,12 +79,12 @@ static sl_status describe(const sl_study *study, size_t run, bool by_alpha, enum
     for (size_t k = 0; (axis = sl_study_axis(study, k)) != NULL; k++) {
         const char *dot = strrchr(axis, '.'), *word = dot ? dot + 1 : axis;
         char *value = NULL;
-        if (role_of(axis, by_alpha) != role)
+        if (role_of(axis, p->x) != role)
             continue;
         const sl_status st = sl_study_field(study, run, axis, &value);
         if (st != SL_OK)
             return st;
-        const bool bare = strcmp(axis, "model.h") == 0 || role == IS_X;
+        const bool bare = strcmp(axis, "model.h") == 0 || role == PLOT_IS_X;
         n += (size_t)snprintf(text + n, PLOT_TEXT - n, "%s%s%s%s", n ? ", " : "", bare ? "" : word,
                               bare ? "" : " ", value);
         sl_text_free(&value);
@@ -92,7 +94,7 @@ static sl_status describe(const sl_study *study, size_t run, bool by_alpha, enum
     return SL_OK;
 }
 
-static sl_status number(const sl_study *study, size_t run, const char *column, double *x)
+sl_status plot_number(const sl_study *study, size_t run, const char *column, double *x)
 {
     char *text = NULL;
     const sl_status st = sl_study_field(study, run, column, &text);
@@ -104,44 +106,35 @@ static sl_status number(const sl_study *study, size_t run, const char *column, d
 
 /* ---- gathering ---- */
 
-static sl_status panel_of(struct plot *p, const sl_study *study, const char *name, size_t run,
-                          bool transfer, size_t *panel)
+sl_status plot_panel_of(struct plot *p, const char *study, const char *what, size_t *panel)
 {
-    char values[PLOT_TEXT], title[PLOT_TEXT];
-    const sl_status st = describe(study, run, p->by_alpha, IS_PANEL, values);
-    const char *slash = strrchr(name, '/'), *base = slash ? slash + 1 : name;
-    if (st != SL_OK)
-        return st;
-    if (snprintf(title, sizeof title, "%.*s%s%s%s", (int)strcspn(base, "."), base,
-                 values[0] ? ": " : "", values, transfer ? ", transfer" : "") >= (int)sizeof title)
+    char title[PLOT_TEXT];
+    const char *slash = strrchr(study, '/'), *base = slash ? slash + 1 : study;
+    if (snprintf(title, sizeof title, "%.*s%s%s", (int)strcspn(base, "."), base,
+                 what[0] ? ": " : "", what) >= (int)sizeof title)
         return cli_usage("the title of a panel is too long: %.60s...", title);
     size_t i = 0;
     while (i < p->n_panels && strcmp(p->panels[i].title, title) != 0)
         i++;
     if (i == PLOT_PANELS_MAX)
         return cli_usage("the figure would have more than %d panels", PLOT_PANELS_MAX);
-    if (i == p->n_panels) {
-        memcpy(p->panels[i].title, title, sizeof title);
-        p->panels[i].transfer = transfer;
-        p->n_panels++;
-    }
+    if (i == p->n_panels)
+        memcpy(p->panels[p->n_panels++].title, title, sizeof title);
     *panel = i;
     return SL_OK;
 }
 
-static sl_status series_of(struct plot *p, const sl_study *study, size_t run, size_t *series)
+sl_status plot_series_of(struct plot *p, const sl_study *study, size_t run, const char *name,
+                         size_t *series)
 {
-    struct plot_series s = {.variant = 0};
+    struct plot_series s = {.own_colour = p->x == PLOT_SIDE};
     char *h = NULL;
-    sl_status st = describe(study, run, p->by_alpha, IS_SERIES, s.name);
-    if (st == SL_OK)
-        st = sl_recipe_get(sl_study_run_recipe(study, run), "model.h", &h);
+    const sl_status st = sl_recipe_get(sl_study_run_recipe(study, run), "model.h", &h);
     if (st != SL_OK)
         return st;
     snprintf(s.h, sizeof s.h, "%s", h);
+    snprintf(s.name, sizeof s.name, "%s", name[0] ? name : h);
     sl_text_free(&h);
-    if (!s.name[0])
-        snprintf(s.name, sizeof s.name, "%s", s.h);
     size_t i = 0;
     for (; i < p->n_series && strcmp(p->series[i].name, s.name) != 0; i++)
         s.variant += strcmp(p->series[i].h, s.h) == 0;
@@ -153,8 +146,8 @@ static sl_status series_of(struct plot *p, const sl_study *study, size_t run, si
     return SL_OK;
 }
 
-static sl_status point_of(struct plot *p, size_t panel, size_t series, const char *label,
-                          struct plot_point **point)
+sl_status plot_point_of(struct plot *p, size_t panel, size_t series, const char *label,
+                        struct plot_point **point)
 {
     for (size_t i = 0; i < p->n; i++) {
         struct plot_point *q = &p->points[i];
@@ -168,7 +161,7 @@ static sl_status point_of(struct plot *p, size_t panel, size_t series, const cha
         return cli_usage("out of memory for %zu points", p->n + 1);
     p->points = grown;
     *point = &grown[p->n++];
-    **point = (struct plot_point){.panel = panel, .series = series, .alpha = NAN};
+    **point = (struct plot_point){.panel = panel, .series = series, .at = NAN};
     snprintf((*point)->label, PLOT_TEXT, "%s", label);
     return SL_OK;
 }
@@ -179,33 +172,40 @@ static sl_status add_run(struct plot *p, const sl_study *study, const char *name
 {
     const sl_run_state state = sl_study_state(study, run);
     size_t panel = 0, series = 0;
-    char label[PLOT_TEXT];
+    char what[PLOT_TEXT], title[PLOT_TEXT + 16], kind[PLOT_TEXT], label[PLOT_TEXT];
     struct plot_point *q = NULL;
     double y = NAN, top1_se = NAN, core_s = NAN, alpha = NAN;
     if (state != SL_RUN_DONE && state != SL_RUN_DIVERGED)
         return SL_OK;
-    sl_status st = panel_of(p, study, name, run, transfer, &panel);
+    sl_status st = plot_describe(p, study, run, PLOT_IS_PANEL, what);
+    snprintf(title, sizeof title, "%s%s%s", what, what[0] && transfer ? ", " : "",
+             transfer ? "transfer" : "");
     if (st == SL_OK)
-        st = series_of(p, study, run, &series);
+        st = plot_panel_of(p, name, title, &panel);
     if (st == SL_OK)
-        st = describe(study, run, p->by_alpha, p->by_alpha ? IS_X : IS_SIZE, label);
+        st = plot_describe(p, study, run, PLOT_IS_SERIES, kind);
+    if (st == SL_OK)
+        st = plot_series_of(p, study, run, kind, &series);
+    if (st == SL_OK)
+        st = plot_describe(p, study, run, p->x == PLOT_ALPHA ? PLOT_IS_X : PLOT_IS_SIZE, label);
     if (st == SL_OK && plot_is_level(p, series))
         snprintf(label, sizeof label, "any");
     if (st == SL_OK)
-        st = point_of(p, panel, series, label, &q);
+        st = plot_point_of(p, panel, series, label, &q);
     if (st == SL_OK)
-        st = number(study, run, transfer ? "transfer" : "top1", &y);
+        st = plot_number(study, run, transfer ? "transfer" : "top1", &y);
     if (st == SL_OK)
-        st = number(study, run, "top1_se", &top1_se);
+        st = plot_number(study, run, "top1_se", &top1_se);
     if (st == SL_OK)
-        st = number(study, run, "core_s", &core_s);
-    if (st == SL_OK && p->by_alpha)
-        st = number(study, run, x_key, &alpha);
+        st = plot_number(study, run, "core_s", &core_s);
+    if (st == SL_OK && p->x == PLOT_ALPHA)
+        st = plot_number(study, run, x_key, &alpha);
     if (st != SL_OK)
         return st;
-    if (isnan(q->alpha))
-        q->alpha = alpha;
-    else if (q->alpha != alpha)
+    p->panels[panel].transfer = transfer;
+    if (isnan(q->at))
+        q->at = alpha;
+    else if (q->at != alpha)
         return SL_OK; /* a level at another alpha is the same run again */
     if (state == SL_RUN_DIVERGED) {
         q->diverged++;
@@ -226,7 +226,7 @@ static sl_status has_transfer(const sl_study *study, bool *has)
         double x = NAN;
         if (sl_study_state(study, i) != SL_RUN_DONE)
             continue;
-        const sl_status st = number(study, i, "transfer", &x);
+        const sl_status st = plot_number(study, i, "transfer", &x);
         if (st != SL_OK)
             return st;
         *has = isfinite(x);
@@ -260,11 +260,14 @@ static int by_place(const void *left, const void *right)
 
 static sl_status gather(struct plot *p, const struct plot_sources *from)
 {
-    p->by_alpha = has_axis(from->studies[0], x_key);
+    if (p->x != PLOT_SIDE)
+        p->x = has_axis(from->studies[0], x_key) ? PLOT_ALPHA : PLOT_HOURS;
     for (size_t s = 0; s < from->n; s++) {
-        if (has_axis(from->studies[s], x_key) != p->by_alpha)
+        if (p->x != PLOT_SIDE && has_axis(from->studies[s], x_key) != (p->x == PLOT_ALPHA))
             return cli_usage("studies with and without the axis model.alpha make two figures");
-        const sl_status st = add_study(p, from->studies[s], from->names[s]);
+        const sl_status st = p->x == PLOT_SIDE
+                                 ? plot_gather_sides(p, from->studies[s], from->names[s])
+                                 : add_study(p, from->studies[s], from->names[s]);
         if (st != SL_OK)
             return st;
     }
@@ -280,9 +283,11 @@ int cli_plot(const struct cli_verb *verb, int argc, char **argv)
 {
     struct cli_list set = {.n = 0}, dirs = {.n = 0};
     const char *out = NULL, *names[STUDIES_MAX];
-    bool report = false, stop = false;
+    bool report = false, sizes = false, stop = false;
     const struct cli_option options[] = {
         {"report", 0, CLI_FLAG, &report, NULL, "also report.html, in one file, and report.md"},
+        {"sizes", 0, CLI_FLAG, &sizes, NULL,
+         "accuracy against the side of the image, from eval.sizes: sizes.csv, .svg, .png"},
         {"out", 'o', CLI_TEXT, &out, "DIR", "folder of the figure (default: the first study's)"},
         {"dir", 0, CLI_LIST, &dirs, "DIR", "folder of a study; repeated for the next ones"},
         {"set", 0, CLI_LIST, &set, "KEY=VALUE", "recipe key, as given to sweep; may be repeated"},
@@ -295,7 +300,11 @@ int cli_plot(const struct cli_verb *verb, int argc, char **argv)
     sl_status st = cli_parse(&parse, argc, argv, &first, &stop);
     if (st != SL_OK || stop)
         return cli_finish(st);
+    if (sizes && report)
+        return cli_finish(cli_usage("--report is of the study's own figure; leave --sizes out"));
     const size_t n = (size_t)(argc - first);
+    if (sizes && n > 1)
+        return cli_finish(cli_usage("--sizes draws one study at a time"));
     const struct plot_sources sources = {studies, names, n};
     for (size_t s = 0; s < n && st == SL_OK; s++) {
         names[s] = argv[first + (int)s];
@@ -304,6 +313,10 @@ int cli_plot(const struct cli_verb *verb, int argc, char **argv)
     }
     if (st == SL_OK && !(p = calloc(1, sizeof *p)))
         st = cli_usage("out of memory");
+    if (p) {
+        p->x = sizes ? PLOT_SIDE : PLOT_HOURS;
+        p->name = sizes ? "sizes" : "figure";
+    }
     if (st == SL_OK)
         st = gather(p, &sources);
     if (st == SL_OK && !out)

@@ -23,6 +23,10 @@ static const struct look {
     {"relu6", "#56B4E9", 15},  {"sigmoid", "#E69F00", 7},   {"silu", "#8B6914", 5},
 };
 
+/* Of series that share their h: Okabe and Ito's again, without black, which is softmax. */
+static const char *const colours[] = {"#0072B2", "#56B4E9", "#009E73", "#E69F00",
+                                      "#D55E00", "#CC79A7", "#8B6914", "#7F7F7F"};
+
 static const struct look *look_of(const char *h)
 {
     size_t i = sizeof looks / sizeof *looks - 1;
@@ -31,9 +35,15 @@ static const struct look *look_of(const char *h)
     return &looks[i];
 }
 
-static FILE *create(const char *out, const char *name, char path[PLOT_PATH])
+static const char *colour_of(const struct plot_series *s)
 {
-    snprintf(path, PLOT_PATH, "%s/%s", out, name);
+    const bool own = s->own_colour && strcmp(s->h, "softmax") != 0;
+    return own ? colours[s->variant % (sizeof colours / sizeof *colours)] : look_of(s->h)->colour;
+}
+
+static FILE *create(const struct plot *p, const char *out, const char *ending, char path[PLOT_PATH])
+{
+    snprintf(path, PLOT_PATH, "%s/%s.%s", out, p->name, ending);
     return fopen(path, "w");
 }
 
@@ -60,14 +70,17 @@ static void csv_text(FILE *f, const char *text)
         fputs(text, f);
 }
 
+static const char *const x_names[] = {
+    [PLOT_HOURS] = "sizes", [PLOT_ALPHA] = "alpha", [PLOT_SIDE] = "side"};
+
 static sl_status write_csv(const struct plot *p, const char *out)
 {
     char path[PLOT_PATH];
-    FILE *f = create(out, "figure.csv", path);
+    FILE *f = create(p, out, "csv", path);
     if (!f)
         return cli_cannot_write(path);
     fprintf(f, "panel,series,%s,runs,diverged,top1,top1_se,core_hours,core_hours_se\n",
-            p->by_alpha ? "alpha" : "sizes");
+            x_names[p->x]);
     for (size_t i = 0; i < p->n; i++) {
         const struct plot_point *q = &p->points[i];
         csv_text(f, p->panels[q->panel].title);
@@ -188,6 +201,7 @@ static void write_series(FILE *f, const struct plot *p, size_t panel, size_t s)
 {
     const struct plot_series *series = &p->series[s];
     const struct look *look = look_of(series->h);
+    const char *colour = colour_of(series);
     const struct content has = content_of(p, panel, s);
     const bool level = plot_is_level(p, s);
     char title[PLOT_TEXT + 40];
@@ -199,25 +213,24 @@ static void write_series(FILE *f, const struct plot *p, size_t panel, size_t s)
             f,
             "    $p%zu_%zu using 1:($2-$3):($2+$3) with filledcurves lc rgb '%s' fs transparent "
             "solid 0.12 notitle, \\\n",
-            panel, s, look->colour);
+            panel, s, colour);
     if (has.error && !level)
         fprintf(f,
                 "    $p%zu_%zu using 1:2:3 with yerrorbars lc rgb '%s' lw 1.2 ps 0 notitle, \\\n",
-                panel, s, look->colour);
+                panel, s, colour);
     if (has.accuracy) {
         fprintf(f, "    $p%zu_%zu using 1:2 with ", panel, s);
         if (level)
-            fprintf(f, "lines lc rgb '%s' lw 2 dt %zu title ", look->colour,
-                    series->variant % 4 + 2);
+            fprintf(f, "lines lc rgb '%s' lw 2 dt %zu title ", colour, series->variant % 4 + 2);
         else
-            fprintf(f, "linespoints lc rgb '%s' lw 2 dt %zu pt %d ps 0.9 title ", look->colour,
+            fprintf(f, "linespoints lc rgb '%s' lw 2 dt %zu pt %d ps 0.9 title ", colour,
                     series->variant % 5 + 1, look->form - (int)(series->variant % 2));
         quoted(f, title);
         fprintf(f, ", \\\n");
     }
     if (has.diverged)
         fprintf(f, "    $p%zu_%zu using 1:4 with points lc rgb '%s' lw 2 pt 2 ps 1.6 notitle, \\\n",
-                panel, s, look->colour);
+                panel, s, colour);
 }
 
 static bool is_in(const struct plot *p, size_t panel, size_t series)
@@ -239,7 +252,7 @@ static void write_panel(FILE *f, const struct plot *p, size_t panel)
     fprintf(f, "\n  set ylabel '%s'",
             p->panels[panel].transfer ? "mean 10-shot accuracy" : "test accuracy");
     const double edge = 0.03 * (r.x_high - r.x_low);
-    if (p->by_alpha)
+    if (p->x != PLOT_HOURS)
         fprintf(f, "\n  set xrange [%.9g:%.9g]", r.x_low - edge, r.x_high + edge);
     fprintf(f, "\n  set yrange [%.9g:%.9g]\n  plot \\\n", r.y_low, r.y_high);
     for (size_t s = 0; s < p->n_series; s++)
@@ -249,13 +262,18 @@ static void write_panel(FILE *f, const struct plot *p, size_t panel)
                         : "    1/0 notitle\n");
 }
 
+static const char *const x_labels[] = {[PLOT_HOURS] = "core-hours",
+                                       [PLOT_ALPHA] = "exponent alpha of the factor L^{-alpha}",
+                                       [PLOT_SIDE] = "side of the image, pixels"};
+
 static sl_status write_script(const struct plot *p, const char *out)
 {
     char path[PLOT_PATH];
-    FILE *f = create(out, "figure.gp", path);
+    FILE *f = create(p, out, "gp", path);
     if (!f)
         return cli_cannot_write(path);
-    fprintf(f, "# Made by softless plot; 'gnuplot figure.gp' draws figure.png and figure.svg.\n");
+    fprintf(f, "# Made by softless plot; 'gnuplot %s.gp' draws %s.png and %s.svg.\n", p->name,
+            p->name, p->name);
     for (size_t panel = 0; panel < p->n_panels; panel++) {
         const struct range r = range_of(p, panel);
         for (size_t s = 0; s < p->n_series; s++)
@@ -270,9 +288,8 @@ static sl_status write_script(const struct plot *p, const char *out)
             "set title noenhanced\n"
             "set xlabel '%s'\n"
             "%s",
-            p->n_panels > 1 ? "outside below horizontal" : "outside right top",
-            p->by_alpha ? "exponent alpha of the factor L^{-alpha}" : "core-hours",
-            p->by_alpha ? "" : "set logscale x\nset format x '%g'\n");
+            p->n_panels > 1 ? "outside below horizontal height 1.2" : "outside right top",
+            x_labels[p->x], p->x == PLOT_HOURS ? "set logscale x\nset format x '%g'\n" : "");
     size_t longest = 10;
     for (size_t i = 0; i < p->n_series; i++)
         longest = strlen(p->series[i].name) > longest ? strlen(p->series[i].name) : longest;
@@ -281,9 +298,10 @@ static sl_status write_script(const struct plot *p, const char *out)
             "do for [form in 'png svg'] {\n"
             "  if (form eq 'png') { set terminal pngcairo size %zu,%d font 'DejaVu Sans,11' } \\\n"
             "  else { set terminal svg size %zu,%d font 'DejaVu Sans,12' }\n"
-            "  set output 'figure.'.form\n"
+            "  set output '%s.'.form\n"
             "  set multiplot layout 1,%zu\n",
-            width, p->n_panels > 1 ? 520 : 460, width, p->n_panels > 1 ? 520 : 460, p->n_panels);
+            width, p->n_panels > 1 ? 520 : 460, width, p->n_panels > 1 ? 520 : 460, p->name,
+            p->n_panels);
     for (size_t panel = 0; panel < p->n_panels; panel++)
         write_panel(f, p, panel);
     fprintf(f, "  unset multiplot\n  unset output\n}\n");
@@ -292,9 +310,11 @@ static sl_status write_script(const struct plot *p, const char *out)
 
 /* ---- gnuplot ---- */
 
-static sl_status run_gnuplot(const char *out)
+static sl_status run_gnuplot(const struct plot *p, const char *out)
 {
-    static char program[] = "gnuplot", plain[] = "-d", script[] = "figure.gp";
+    static char program[] = "gnuplot", plain[] = "-d";
+    char script[32];
+    snprintf(script, sizeof script, "%s.gp", p->name);
     char *argv[] = {program, plain, script, NULL};
     int status = 0;
     const pid_t pid = fork();
@@ -307,13 +327,14 @@ static sl_status run_gnuplot(const char *out)
     if (pid < 0 || waitpid(pid, &status, 0) != pid)
         return cli_unavailable("gnuplot cannot be started: %s", strerror(errno));
     if (WIFEXITED(status) && WEXITSTATUS(status) == 127)
-        return cli_unavailable("gnuplot is not installed, so there is no figure; %s/figure.csv has "
+        return cli_unavailable("gnuplot is not installed, so there is no figure; %s/%s.csv has "
                                "the points; install gnuplot-nox and give the same command",
-                               out);
+                               out, p->name);
     if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
-        return cli_unavailable("gnuplot failed on %s/figure.gp; %s/figure.csv has the points", out,
-                               out);
-    printf("figure: %s/figure.png, %s/figure.svg; data: %s/figure.csv\n", out, out, out);
+        return cli_unavailable("gnuplot failed on %s/%s.gp; %s/%s.csv has the points", out, p->name,
+                               out, p->name);
+    printf("figure: %s/%s.png, %s/%s.svg; data: %s/%s.csv\n", out, p->name, out, p->name, out,
+           p->name);
     return SL_OK;
 }
 
@@ -323,11 +344,11 @@ sl_status plot_draw(const struct plot *p, const char *out)
         return cli_cannot_write(out);
     char old[PLOT_PATH];
     for (int k = 0; k < 2; k++) { /* no figure of other data stays behind */
-        snprintf(old, sizeof old, "%s/figure.%s", out, k ? "svg" : "png");
+        snprintf(old, sizeof old, "%s/%s.%s", out, p->name, k ? "svg" : "png");
         unlink(old);
     }
     sl_status st = write_csv(p, out);
     if (st == SL_OK)
         st = write_script(p, out);
-    return st == SL_OK ? run_gnuplot(out) : st;
+    return st == SL_OK ? run_gnuplot(p, out) : st;
 }

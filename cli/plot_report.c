@@ -108,7 +108,7 @@ static size_t labels_of(const struct plot *p, size_t panel, const char **labels)
             k++;
         if (q->panel != panel || k < n)
             continue;
-        for (k = n; k > 0 && p->by_alpha && strtod(labels[k - 1], NULL) > q->alpha; k--)
+        for (k = n; k > 0 && p->x == PLOT_ALPHA && strtod(labels[k - 1], NULL) > q->at; k--)
             labels[k] = labels[k - 1];
         labels[k] = q->label;
         n++;
@@ -139,7 +139,7 @@ static void table(const struct page *g, const struct plot *p, size_t panel, cons
     row_begin(g);
     snprintf(text, sizeof text, "%s, %%%s",
              p->panels[panel].transfer ? "10-shot transfer" : "test top-1",
-             p->by_alpha ? ", at alpha" : "");
+             (p->x == PLOT_ALPHA) ? ", at alpha" : "");
     cell(g, text, true);
     for (size_t k = 0; k < n; k++)
         cell(g, labels[k], true);
@@ -187,7 +187,7 @@ static void best(const struct page *g, const struct plot *p, size_t panel)
         point_text(top, value);
         snprintf(text, sizeof text, "%s: best %s %%%s%s%s%s; %.3g core-hours a run",
                  p->series[s].name, value, plot_is_level(p, s) ? "" : " at ",
-                 plot_is_level(p, s) ? "" : (p->by_alpha ? "alpha " : ""),
+                 plot_is_level(p, s) ? "" : ((p->x == PLOT_ALPHA) ? "alpha " : ""),
                  plot_is_level(p, s) ? "" : top->label, top->y.n > 1 ? "" : " (one seed)",
                  hours.n ? hours.mean : NAN);
         line(g, text);

@@ -40,6 +40,9 @@ SL_API const sl_recipe *sl_study_run_recipe(const sl_study *study, size_t i);
 SL_API const char *sl_study_table(const sl_study *study); /* the path of sweep.csv */
 /* Recipe key of the k-th axis, NULL behind the last. */
 SL_API const char *sl_study_axis(const sl_study *study, size_t k);
+/* The k-th side of eval.sizes, NULL behind the last: the columns top1_SIDE_actual and
+ * top1_SIDE_train hold the accuracy there with the L at hand and with that of training. */
+SL_API const char *sl_study_size(const sl_study *study, size_t k);
 /* A field of the run's row by the name of its column, NULL if the run has no row yet. *text is
  * owned by the caller: sl_text_free. SL_ERR_ARGUMENT for an unknown column. */
 SL_API sl_status sl_study_field(const sl_study *study, size_t run, const char *column, char **text);

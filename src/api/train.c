@@ -7,6 +7,7 @@
 
 #include "api/attention_summary.h"
 #include "api/model.h"
+#include "api/sizes.h"
 #include "api/transfer.h"
 #include "base/alloc.h"
 
@@ -21,6 +22,7 @@ sl_status sl_train(sl_context *ctx, const sl_recipe *recipe, const sl_train_opti
     if (o.reset_head && !o.init)
         SL_FAIL(SL_ERR_ARGUMENT, "a new head is asked for, but no weights to start from; give "
                                  "--init WEIGHTS with --reset-head");
+    SL_TRY(sl_sizes_check(&recipe->config));
     SL_TRY(sl_transfer_check(recipe->config.eval.transfer));
     if (o.init)
         SL_TRY(sl_model_find_weights(o.init, &weights));
@@ -29,6 +31,8 @@ sl_status sl_train(sl_context *ctx, const sl_recipe *recipe, const sl_train_opti
     sl_free(weights);
     if (st == SL_OK && recipe->config.data.eval[0] && isnan(r.attention.mass))
         st = sl_attention_summarise(ctx, recipe->config.data.eval, &r);
+    if (st == SL_OK && recipe->config.eval.sizes[0])
+        st = sl_sizes_measure(ctx, recipe->config.eval.sizes, &r);
     if (st == SL_OK && recipe->config.eval.transfer[0] && isnan(r.transfer))
         st = sl_transfer_measure(ctx, recipe->config.eval.transfer, &r);
     if (st == SL_ERR_INTERRUPTED)

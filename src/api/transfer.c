@@ -12,18 +12,18 @@
 #include "api/context.h"
 #include "base/alloc.h"
 #include "base/log.h"
+#include "config/config.h"
 #include "softless_probe.h"
 #include "train/run_dir.h"
 
 enum { SHOTS = 10 }; /* mean over the probe's seeds 0, 1, 2 */
-#define BLANKS " \t"
 
 sl_status sl_transfer_check(const char *sets)
 {
     char *copy = sl_strdup(sets), *rest = NULL;
     sl_status st = copy ? SL_OK : SL_ERR_MEMORY;
-    for (char *set = copy ? strtok_r(copy, BLANKS, &rest) : NULL; set && st == SL_OK;
-         set = strtok_r(NULL, BLANKS, &rest)) {
+    for (char *set = copy ? strtok_r(copy, SL_LIST_BLANKS, &rest) : NULL; set && st == SL_OK;
+         set = strtok_r(NULL, SL_LIST_BLANKS, &rest)) {
         struct sl_dataset *train = NULL, *test = NULL;
         st = sl_dataset_open_pair(set, &train, &test);
         sl_dataset_free(&train);
@@ -39,7 +39,8 @@ static sl_status measure(sl_context *ctx, sl_model *model, char *sets, double *t
     double sum = 0;
     size_t n = 0;
     char *rest = NULL;
-    for (char *set = strtok_r(sets, BLANKS, &rest); set; set = strtok_r(NULL, BLANKS, &rest)) {
+    for (char *set = strtok_r(sets, SL_LIST_BLANKS, &rest); set;
+         set = strtok_r(NULL, SL_LIST_BLANKS, &rest)) {
         if (atomic_load(&ctx->stop))
             SL_FAIL(SL_ERR_INTERRUPTED,
                     "stopped before the transfer to %s; training is done, the same command goes on",

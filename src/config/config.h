@@ -43,6 +43,7 @@ enum sl_augment {
     SL_AUGMENT_I21K
 };
 
+#define SL_LIST_BLANKS " \t"
 enum { SL_NAME_MAX = 128, SL_SPEC_MAX = 1024, SL_OPS_MAX = 16 };
 
 /*
@@ -117,7 +118,8 @@ struct sl_train_config {
 /* A pass over the set takes the images of a micro-batch at a time. */
 struct sl_eval_config {
     double every_steps, every_epochs; /* both 0: only at the end */
-    char transfer[SL_SPEC_MAX];       /* SPECs with blanks between */
+    char transfer[SL_SPEC_MAX];       /* SPECs with SL_LIST_BLANKS between */
+    char sizes[SL_SPEC_MAX];          /* sides of square images, likewise */
 };
 
 struct sl_checkpoint_config {

@@ -167,6 +167,9 @@ const struct sl_option sl_options[] = {
     {"eval.transfer", SL_KIND_TEXT, AT(eval.transfer), "", 0, SL_SPEC_MAX, NULL, true,
      "data sets, blanks between, as softless probe takes them: after training the mean of their "
      "10-shot accuracies goes to summary.json"},
+    {"eval.sizes", SL_KIND_TEXT, AT(eval.sizes), "", 0, SL_SPEC_MAX, NULL, true,
+     "sides of square images, blanks between: after training the accuracy at each, with the "
+     "length of the sequence and with that of training, goes to sizes.csv"},
     {"checkpoint.every_steps", SL_KIND_SIZE, AT(checkpoint.every_steps), "1000", 0, BIG, NULL, true,
      "updates between checkpoints; 0 = at the end and on signals only"},
     {"checkpoint.keep_last", SL_KIND_SIZE, AT(checkpoint.keep_last), "2", 2, 1e6, NULL, true,

@@ -79,12 +79,39 @@ static sl_status begin_row(const struct sl_study *s, size_t i, const char *statu
     return SL_OK;
 }
 
+/* Accuracies at other resolutions from the run's own table, in the order of the header. */
+static sl_status add_sizes(const struct sl_study *s, size_t i, sl_text *t)
+{
+    static const char *const modes[] = {"actual", "train"};
+    char *path = sl_study_path(s, "runs/", i, "/sizes.csv"), *text = NULL;
+    size_t size;
+    sl_status st = path ? SL_OK : SL_ERR_MEMORY;
+    if (st == SL_OK && s->n_sizes > 0 && sl_is_file(path))
+        st = sl_read_file(path, TEXT_CAP, &text, &size);
+    for (size_t k = 0; k < 2 * s->n_sizes && st == SL_OK; k++) {
+        char *start = sl_asprintf("\n%s,%s,", s->sizes[k / 2], modes[k % 2]);
+        char *line = start && text ? strstr(text, start) : NULL;
+        st = start ? SL_OK : SL_ERR_MEMORY;
+        sl_text_add(t, ",");
+        if (line) { /* side,length,length_used,images,top1,... */
+            for (int n = 0; n < 4 && line; n++)
+                line = strchr(line + (n > 0), ',');
+            if (line)
+                sl_text_addf(t, "%.*s", (int)strcspn(line + 1, ",\n"), line + 1);
+        }
+        sl_free(start);
+    }
+    sl_free(text);
+    sl_free(path);
+    return st;
+}
+
 static sl_status build_row(const struct sl_study *s, size_t i, const sl_train_result *r,
                            bool diverged, sl_text *t)
 {
     json_t *env = NULL;
     SL_TRY(read_env(s, i, &env));
-    const sl_status st = begin_row(s, i, diverged ? "diverged" : "done", t);
+    sl_status st = begin_row(s, i, diverged ? "diverged" : "done", t);
     const double values[] = {r->val_top1, r->val_top1_se, r->transfer, r->val_loss, r->train_loss};
     for (size_t k = 0; k < sizeof values / sizeof *values; k++)
         add_real(t, values[k]);
@@ -97,6 +124,8 @@ static sl_status build_row(const struct sl_study *s, size_t i, const sl_train_re
                               a->dead_rows, a->dead_heads, a->distance};
     for (size_t k = 0; k < sizeof figures / sizeof *figures; k++)
         add_real(t, figures[k]);
+    if (st == SL_OK)
+        st = add_sizes(s, i, t);
     add_env(t, env, "threads");
     add_env(t, env, "isa");
     add_env(t, env, "cpu");

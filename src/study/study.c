@@ -85,16 +85,16 @@ sl_status sl_study_field(const sl_study *s, size_t run, const char *column, char
     return SL_OK;
 }
 
-static sl_status add_extra(struct sl_study *s, const char *row)
+static sl_status add_line(char ***lines, size_t *n, const char *line)
 {
-    char **grown = sl_regrow(s->extra, s->n_extra, s->n_extra + 1, sizeof *grown);
+    char **grown = sl_regrow(*lines, *n, *n + 1, sizeof *grown);
     if (!grown)
         return SL_ERR_MEMORY;
-    s->extra = grown;
-    s->extra[s->n_extra] = sl_strdup(row);
-    if (!s->extra[s->n_extra])
+    *lines = grown;
+    grown[*n] = sl_strdup(line);
+    if (!grown[*n])
         return SL_ERR_MEMORY;
-    s->n_extra++;
+    (*n)++;
     return SL_OK;
 }
 
@@ -105,7 +105,7 @@ static sl_status take_row(struct sl_study *s, const char *path, const char *row,
     while (i < s->n && !field_is(row, 0, s->runs[i].name, strlen(s->runs[i].name)))
         i++;
     if (i == s->n)
-        return add_extra(s, row);
+        return add_line(&s->extra, &s->n_extra, row);
     struct sl_study_run *r = &s->runs[i];
     if (!field_is(row, 1, r->digest, SL_RECIPE_DIGITS))
         SL_FAIL(SL_ERR_CONFIG,
@@ -199,11 +199,23 @@ static sl_status make_header(struct sl_study *s)
     }
     sl_text_addf(&t,
                  "%s,top1,top1_se,transfer,loss,train_loss,step,core_s,wall_s,img_per_s,row_mass,"
-                 "entropy,zeros,dead_rows,"
-                 "dead_heads,distance,threads,isa,"
-                 "cpu,version,commit",
+                 "entropy,zeros,dead_rows,dead_heads,distance",
                  seed ? "" : ",seed");
+    for (size_t k = 0; k < s->n_sizes; k++)
+        sl_text_addf(&t, ",top1_%s_actual,top1_%s_train", s->sizes[k], s->sizes[k]);
+    sl_text_add(&t, ",threads,isa,cpu,version,commit");
     return sl_text_take(&t, &s->header);
+}
+
+static sl_status list_sizes(struct sl_study *s, const char *sizes)
+{
+    char *copy = sl_strdup(sizes), *rest = NULL;
+    sl_status st = copy ? SL_OK : SL_ERR_MEMORY;
+    for (char *side = copy ? strtok_r(copy, SL_LIST_BLANKS, &rest) : NULL; side && st == SL_OK;
+         side = strtok_r(NULL, SL_LIST_BLANKS, &rest))
+        st = add_line(&s->sizes, &s->n_sizes, side);
+    sl_free(copy);
+    return st;
 }
 
 sl_status sl_study_open(const char *path, const char *const *overrides, size_t n, const char *dir,
@@ -219,6 +231,7 @@ sl_status sl_study_open(const char *path, const char *const *overrides, size_t n
     s->dir = dir ? sl_strdup(dir) : sl_asprintf("studies/%s", base.config.name);
     s->table = s->dir ? sl_path_join(s->dir, "sweep.csv") : NULL;
     SL_TRY_FREE(s->table ? SL_OK : SL_ERR_MEMORY);
+    SL_TRY_FREE(list_sizes(s, base.config.eval.sizes));
     SL_TRY_FREE(make_header(s));
     SL_TRY_FREE(sl_study_merge(s, false));
     *study = s;
@@ -245,6 +258,7 @@ void sl_study_free(sl_study **study)
     }
     sl_free(s->runs);
     clear_extra(s);
+    sl_names_free(&s->sizes, s->n_sizes);
     sl_free(s->dir);
     sl_free(s->table);
     sl_free(s->header);
@@ -318,6 +332,11 @@ const char *sl_study_run_name(const sl_study *s, size_t i)
 const char *sl_study_axis(const sl_study *s, size_t k)
 {
     return k < s->n_axes ? sl_options[s->axes[k].option].key : NULL;
+}
+
+const char *sl_study_size(const sl_study *s, size_t k)
+{
+    return k < s->n_sizes ? s->sizes[k] : NULL;
 }
 
 const sl_recipe *sl_study_run_recipe(const sl_study *s, size_t i)

@@ -41,6 +41,8 @@ struct sl_study {
     struct sl_study_run *runs; /* [n] */
     size_t n;
     char *dir, *table, *header;
+    char **sizes; /* [n_sizes] of eval.sizes: columns of their own */
+    size_t n_sizes;
     char **extra; /* rows of the table that are not of these runs, kept as they are */
     size_t n_extra;
 };

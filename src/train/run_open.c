@@ -131,13 +131,39 @@ static uint64_t eval_interval(const struct sl_run *r)
     return e->every_epochs > 0 ? (uint64_t)fmax(1, nearbyint(e->every_epochs * per_epoch)) : 0;
 }
 
+/* The L of training. `length: train` keeps that of the weights which the run starts from, and its
+ * checkpoints hold it on. */
+static sl_status set_train_length(struct sl_run *r)
+{
+    struct sl_vit_config *v = &r->config.model;
+    struct sl_weights_meta meta = {.classes = NULL};
+    char *file = NULL;
+    v->train_length = (double)sl_vit_tokens(v);
+    if (v->length != SL_LENGTH_TRAIN)
+        return SL_OK;
+    sl_status st = sl_checkpoint_weights_path(r->dir, false, &file);
+    if (st == SL_ERR_INPUT) { /* no checkpoint yet */
+        if (!r->options->init)
+            return SL_OK;
+        file = sl_strdup(r->options->init);
+        st = file ? SL_OK : SL_ERR_MEMORY;
+    }
+    if (st == SL_OK)
+        st = sl_weights_read_meta(file, &meta);
+    if (st == SL_OK && meta.vit.train_length > 0)
+        v->train_length = meta.vit.train_length;
+    sl_weights_meta_free(&meta);
+    sl_free(file);
+    return st;
+}
+
 sl_status sl_run_open(struct sl_run *r)
 {
     const struct sl_config *c = &r->config;
-    r->config.model.train_length = (double)sl_vit_tokens(&c->model);
     r->eval_every = eval_interval(r);
     snprintf(r->build, sizeof r->build, "softless %s, %s", sl_version(), r->dev->isa);
     SL_TRY(sl_run_dir_prepare(r->dir, c));
+    SL_TRY(set_train_length(r));
     SL_TRY(fill_meta(r));
     SL_TRY(sl_stepper_create(r->dev, c, &r->durations, &r->stepper));
     SL_TRY(load_or_init(r));

@@ -90,6 +90,17 @@ for weights in damaged/checkpoints/step-*/weights.safetensors; do
 done
 expect 65 "no checkpoint of 3 verifies.*is damaged" "$program" eval damaged
 expect_out 'done at step 60' "$program" train tiny.yaml -q --init "$run" --run-dir again
+
+# ---- length: train keeps the L of the first training, also when a stopped run goes on without it ----
+larger=(--set model.image_size=32 --set "data.train_ops=[resize(32)]" --set "data.eval_ops=[resize(32)]")
+for length in actual train; do
+    "$program" train tiny.yaml -q --init "$run" "${larger[@]}" --set model.length=$length --run-dir larger-$length >out
+done
+expect_out 'L = 64;' "$program" eval larger-actual
+expect_out 'L = 16;' "$program" eval larger-train
+rm larger-train/DONE larger-train/model.safetensors
+expect_out 'done at step 60' "$program" train tiny.yaml -q "${larger[@]}" --set model.length=train --run-dir larger-train
+expect_out 'L = 16;' "$program" eval larger-train
 expect_out 'parameters: 5620' "$program" inspect "$run"
 expect_out '"memory_train"' "$program" inspect "$run" --format json
 head -c 5000 "$run/model.safetensors" >short.safetensors
@@ -182,4 +193,4 @@ if [ "$(id -u)" != 0 ]; then
     expect 73 "locked" "$program" train tiny.yaml -q --run-dir locked/run
 fi
 
-finish 80
+finish 84

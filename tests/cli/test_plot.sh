@@ -15,7 +15,7 @@ check() { # check WHAT COMMAND...
 
 # A directory of programs without gnuplot, and one whose gnuplot draws nothing but notes its script.
 mkdir none fake
-printf '#!/bin/sh\n[ -f figure.gp ] && [ "$LC_ALL" = C.UTF-8 ] && : >figure.svg && : >figure.png\n' >fake/gnuplot
+printf '#!/bin/sh\n[ -f "$2" ] && [ "$LC_ALL" = C.UTF-8 ] && : >"${2%%.gp}.svg" && : >"${2%%.gp}.png"\n' >fake/gnuplot
 chmod +x fake/gnuplot
 export PATH_WITH=$PATH
 export PATH=$work/fake:$PATH
@@ -73,12 +73,42 @@ check "entropy, distance" [ "$(figures relu distance | awk '$1 > 0 && $1 < 16' |
 study sets <<<$'  seed: [0, 1]\n  model.width: [16, 32]\n  model.h: [relu, softmax]'
 sweep sets --set 'eval.transfer=synthetic:n=120,classes=3,size=16,seed=5'
 expect_out figure "$program" plot sets.yaml --dir sets --report
-check "points of transfer" [ "$(grep -c '^"sets, transfer",' sets/figure.csv)" = 4 ]
+check "points of transfer" [ "$(grep -c '^sets: transfer,' sets/figure.csv)" = 4 ]
 want=$(awk -F, '$6 == "relu" && $5 == 32 { n++; sum += $9 } END { printf "%.6f", sum / n }' sets/sweep.csv)
-got=$(awk -F, '$1 == "\"sets" && $3 == "relu" && $4 == "width 32" { printf "%.6f", $7 }' sets/figure.csv)
+got=$(awk -F, '$1 == "sets: transfer" && $2 == "relu" && $3 == "width 32" { printf "%.6f", $6 }' sets/figure.csv)
 check "transfer of width 32: $got instead of $want" [ "$got" = "$want" ]
 check "labels of transfer" grep -q "set ylabel 'mean 10-shot accuracy'" sets/figure.gp
 check "table of transfer" grep -q '^| 10-shot transfer, % ' sets/report.md
+
+# Other resolutions: sides along x, a panel for each L of the factor, softmax in all of them.
+study sides <<'Y'
+  seed: [0, 1]
+  model.h: [relu, softmax]
+  model.alpha: [0, 1]
+  exclude: ["model.h=softmax model.alpha!=1"]
+Y
+sides='eval.sizes=8 16 32'
+sweep sides --set "$sides"
+expect_out 'figure: sides/sizes.png' "$program" plot sides.yaml --dir sides --set "$sides" --sizes
+check "points of sides" [ "$(wc -l <sides/sizes.csv)" = 19 ]
+field() { awk -F, -v row="$1" -v want="$2" 'NR == 1 { for (i = 1; i <= NF; i++) if ($i == want) k = i }
+    $1 == row { print $k }' sides/sweep.csv; }
+# at the side of training both are the accuracy of training; alpha 0 has no factor
+for run in $(tail -n +2 sides/sweep.csv | cut -d, -f1); do
+    check "$run at its own side" [ "$(field $run top1) $(field $run top1)" = \
+        "$(field $run top1_16_actual) $(field $run top1_16_train)" ]
+done
+check "alpha 0" [ "$(field seed-0_h-relu_alpha-0 top1_32_actual)" = "$(field seed-0_h-relu_alpha-0 top1_32_train)" ]
+want=$("$program" eval sides/runs/seed-1_h-relu_alpha-1 --set model.image_size=8 --set model.length=train --format json |
+    grep -oE '"top1": [0-9.]+' | cut -d ' ' -f 2)
+check "eval --set says $want" [ "$(field seed-1_h-relu_alpha-1 top1_8_train)" = "$want" ]
+expect_out 'L = 16;' "$program" eval sides/runs/seed-1_h-relu_alpha-1 --set model.image_size=8 --set model.length=train
+expect_out 'L = 4;' "$program" eval sides/runs/seed-1_h-relu_alpha-1 --set model.image_size=8
+expect 78 "leave model.image_size" "$program" eval sides/runs/seed-1_h-relu_alpha-1 --set model.width=8
+expect 78 "not divisible" "$program" eval sides/runs/seed-1_h-relu_alpha-1 --set model.image_size=9
+expect 78 "eval.sizes: .*not divisible" "$program" train tiny.yaml --set 'eval.sizes=16 9'
+expect 64 "names no eval.sizes" "$program" plot alpha.yaml --dir alpha --sizes
+expect 64 "leave --sizes out" "$program" plot sides.yaml --dir sides --set "$sides" --sizes --report
 
 study plain <<<'  model.width: [16]'
 expect 64 "make two figures" "$program" plot alpha.yaml plain.yaml --dir alpha --dir plain
@@ -103,4 +133,4 @@ if command -v gnuplot >/dev/null; then
     done
     check "diverged marks are not drawn" grep -q diverged sizes/figure.svg
 fi
-finish 36
+finish 55

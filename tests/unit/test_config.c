@@ -125,7 +125,8 @@ static void test_inert_keys(void **state)
                                         "checkpoint.keep_last",
                                         "checkpoint.keep_every",
                                         "checkpoint.best",
-                                        "eval.transfer"};
+                                        "eval.transfer",
+                                        "eval.sizes"};
     size_t n = 0;
     (void)state;
     for (size_t i = 0; i < sl_n_options; i++)
