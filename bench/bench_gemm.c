@@ -2,7 +2,7 @@
  * Matrix products at the shapes of ViT-S/16 and of the demo's small model: forward, input gradient
  * and weight gradient, interleaved with the multiply-add peak of the same run.
  *
- *     bench_gemm [--isa c|avx2|avx512|amx] [--threads N] [--rounds N] [--type f32|bf16]
+ *     bench_gemm [--isa c|avx2|avx512|avx512bf16|amx] [--threads N] [--rounds N] [--type f32|bf16]
  * [--cpu-time]
  *
  * One line per product: median and quartiles of GFLOP/s over the rounds, median of the share of the

@@ -3,7 +3,7 @@
  * (batch 64): microseconds per call and GB/s of what each must read and write, beside a copy of
  * 32 MiB in the same run.
  *
- *     bench_ops [--isa c|avx2|avx512|amx] [--threads N] [--rounds N] [--cpu-time]
+ *     bench_ops [--isa c|avx2|avx512|avx512bf16|amx] [--threads N] [--rounds N] [--cpu-time]
  *
  * One line per op: median and quartiles over the rounds. --cpu-time takes the process's CPU time
  * instead of wall time: for one thread on a machine that others use.

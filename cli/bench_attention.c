@@ -356,7 +356,7 @@ sl_status cli_bench_attention(const struct cli_verb *verb, int argc, char **argv
     const struct cli_option options[] = {
         {"phi", 0, CLI_TEXT, &a.phi, "LIST", "phi, e.g. relu,softmax"},
         {"impl", 0, CLI_TEXT, &a.impl, "LIST",
-         "best, c, avx2, avx512, amx; those missing are left out"},
+         "best, c, avx2, avx512, avx512bf16, amx; those missing are left out"},
         {"len", 0, CLI_TEXT, &a.len, "LIST", "lengths L"},
         {"head-dim", 0, CLI_TEXT, &a.head_dim, "LIST", "head sizes"},
         {"dtype", 0, CLI_TEXT, &a.dtype, "LIST", "fp32, bf16"},

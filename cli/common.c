@@ -97,8 +97,9 @@ static size_t all_options(const struct cli_parse *p, struct cli_option *all)
         struct cli_machine *m = p->machine;
         all[n++] = (struct cli_option){"threads",   'j', CLI_INT,
                                        &m->threads, "N", "compute threads (default: one per core)"};
-        all[n++] = (struct cli_option){"isa",   0,      CLI_TEXT,
-                                       &m->isa, "NAME", "kernels at most c, avx2, avx512 or amx"};
+        all[n++] = (struct cli_option){
+            "isa",   0,      CLI_TEXT,
+            &m->isa, "NAME", "kernels at most c, avx2, avx512, avx512bf16 or amx"};
         all[n++] = (struct cli_option){"device", 0, CLI_TEXT, &m->device, "NAME", "cpu"};
         all[n++] =
             (struct cli_option){"quiet", 'q', CLI_FLAG, &m->quiet, NULL, "no progress, no log"};

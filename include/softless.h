@@ -101,7 +101,8 @@ typedef struct sl_context sl_context;
 typedef struct sl_context_options {
     int threads;        /* compute threads; 0 = SOFTLESS_THREADS, else one per core */
     const char *device; /* "cpu"; NULL = "cpu" */
-    const char *isa; /* upper bound: "c", "avx2", "avx512", "amx"; NULL = SOFTLESS_ISA, else best */
+    const char *isa;    /* upper bound: "c", "avx2", "avx512", "avx512bf16", "amx"; NULL =
+                         * SOFTLESS_ISA, else best */
 } sl_context_options;
 
 #define SL_CONTEXT_OPTIONS_INIT                                                                    \
@@ -254,11 +255,13 @@ SL_API sl_status sl_recipe_check(sl_context *ctx, const sl_recipe *recipe, sl_fo
 typedef struct sl_model sl_model;
 
 /* Loads weights (a .safetensors file, a run directory or a checkpoint directory). Missing or
- * unexpected tensors are SL_ERR_DATA and listed. Owned by the caller. */
+ * unexpected tensors are SL_ERR_DATA and listed. It computes in fp32, so that a file gives the same
+ * logits within rounding on every machine. Owned by the caller. */
 SL_API sl_status sl_model_load(sl_context *ctx, const char *path, sl_model **model);
 /* The same with n recipe keys set otherwise, "model.key=value": image_size (positions are
- * resampled, preprocessing is scaled), length, h, alpha, bias. SL_ERR_CONFIG: another key, or a bad
- * value. */
+ * resampled, preprocessing is scaled), length, h, alpha, bias; and "precision=bf16" or "=auto",
+ * which is faster where the CPU multiplies bf16 fast. SL_ERR_CONFIG: another key, or a bad value;
+ * SL_ERR_UNAVAILABLE, when the model is first used: bf16 on a CPU without it. */
 SL_API sl_status sl_model_load_with(sl_context *ctx, const char *path, const char *const *keys,
                                     size_t n, sl_model **model);
 /* A freshly initialised model of a recipe; classes > 0 overrides the recipe's. Owned by the caller.
@@ -302,6 +305,7 @@ typedef struct sl_model_info {
     sl_phi phi;
     double alpha;
     double flops_forward; /* per image, 2 per multiply-add */
+    sl_dtype dtype; /* of activations and products: what `precision` comes to on this device */
 } sl_model_info;
 
 SL_API sl_status sl_model_get_info(const sl_model *model, sl_model_info *info);

@@ -35,10 +35,10 @@ const char *sl_build_info(void)
              "softless %s, interface %d\n"
              "libraries: %s\n"
              "compiler: %s\n"
-             "kernels: %s (this CPU: %s%s)\n",
+             "kernels: %s (this CPU: %s)\n",
              sl_version(), sl_abi_version(), SOFTLESS_LIBRARIES, COMPILER_TEXT,
              chosen ? sl_isa_name(isa) : "SOFTLESS_ISA is not usable here",
-             sl_isa_name(sl_isa_native()), sl_cpu_has_avx512_bf16() ? ", AVX512-BF16" : "");
+             sl_isa_name(sl_isa_native()));
     return text;
 }
 

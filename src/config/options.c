@@ -30,7 +30,7 @@ const struct sl_option sl_options[] = {
      "name of the run directory and of figures"},
     {"seed", SL_KIND_U64, AT(seed), "0", 0, BIG, NULL, false, "seed of every random draw"},
     {"precision", SL_KIND_ENUM, AT(precision), "auto", 0, 0, precision_names, false,
-     "type of matrix products: auto is bf16 where the CPU has AMX, else fp32"},
+     "type of matrix products: auto is bf16 with the avx512bf16 and amx kernels, else fp32"},
     {"log_every_steps", SL_KIND_SIZE, AT(log_every_steps), "50", 1, BIG, NULL, false,
      "updates between two lines of metrics.jsonl"},
 

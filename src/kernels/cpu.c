@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const names[SL_ISA_COUNT] = {"c", "avx2", "avx512", "amx"};
+static const char *const names[SL_ISA_COUNT] = {"c", "avx2", "avx512", "avx512bf16", "amx"};
 
 const char *sl_isa_name(enum sl_isa isa)
 {
@@ -22,7 +22,8 @@ sl_status sl_isa_choose(const char *limit, enum sl_isa *isa)
     }
     const enum sl_isa native = sl_isa_native();
     if (!limit || !*limit) {
-        *isa = native;
+        const bool slow = native == SL_ISA_AVX512BF16 && !sl_cpu_bf16_is_fast();
+        *isa = slow ? SL_ISA_AVX512 : native;
         return SL_OK;
     }
     for (int i = 0; i < SL_ISA_COUNT; i++) {
@@ -34,5 +35,6 @@ sl_status sl_isa_choose(const char *limit, enum sl_isa *isa)
         *isa = (enum sl_isa)i;
         return SL_OK;
     }
-    SL_FAIL(SL_ERR_ARGUMENT, "%s is '%s'; it must be c, avx2, avx512 or amx", source, limit);
+    SL_FAIL(SL_ERR_ARGUMENT, "%s is '%s'; it must be c, avx2, avx512, avx512bf16 or amx", source,
+            limit);
 }

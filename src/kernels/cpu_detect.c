@@ -6,6 +6,7 @@
 
 #ifdef __x86_64__
 #include <cpuid.h>
+#include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 #endif
@@ -29,6 +30,13 @@ static bool amx_permitted(void)
 {
     enum { ARCH_REQ_XCOMP_PERM = 0x1023, XFEATURE_XTILEDATA = 18 };
     return syscall(SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA) == 0;
+}
+
+static bool is_amd(void)
+{
+    unsigned a, name[3]; /* "AuthenticAMD" in ebx, edx, ecx */
+    return __get_cpuid(0, &a, &name[0], &name[2], &name[1]) &&
+           memcmp(name, "AuthenticAMD", sizeof name) == 0;
 }
 
 struct features {
@@ -58,6 +66,11 @@ static struct features detect(void)
 
 #else
 
+static bool is_amd(void)
+{
+    return false;
+}
+
 struct features {
     bool avx2, avx512, avx512_bf16, amx;
 };
@@ -72,10 +85,19 @@ static struct features detect(void)
 enum sl_isa sl_isa_native(void)
 {
     const struct features f = detect();
-    return f.amx ? SL_ISA_AMX : f.avx512 ? SL_ISA_AVX512 : f.avx2 ? SL_ISA_AVX2 : SL_ISA_C;
+    return f.amx           ? SL_ISA_AMX
+           : f.avx512_bf16 ? SL_ISA_AVX512BF16
+           : f.avx512      ? SL_ISA_AVX512
+           : f.avx2        ? SL_ISA_AVX2
+                           : SL_ISA_C;
 }
 
 bool sl_cpu_has_avx512_bf16(void)
 {
     return detect().avx512_bf16;
+}
+
+bool sl_cpu_bf16_is_fast(void)
+{
+    return detect().avx512_bf16 && is_amd();
 }

@@ -12,18 +12,20 @@
 #define SL_X86_KERNEL(X, isa, symbol)
 #endif
 
-/* struct sl_gemm_kernels; tiles: C 6x8, AVX2 6x16, AVX-512 6x64, AMX (bf16) 32x32 */
+/* struct sl_gemm_kernels; tiles: C 6x8, AVX2 6x16, AVX-512 6x64; of bf16 32x32 */
 #define SL_GEMM_KERNEL_LIST(X)                                                                     \
     X(SL_ISA_C, sl_gemm_kernels_c)                                                                 \
     SL_X86_KERNEL(X, SL_ISA_AVX2, sl_gemm_kernels_avx2)                                            \
     SL_X86_KERNEL(X, SL_ISA_AVX512, sl_gemm_kernels_avx512)                                        \
+    SL_X86_KERNEL(X, SL_ISA_AVX512BF16, sl_gemm_kernels_avx512bf16)                                \
     SL_X86_KERNEL(X, SL_ISA_AMX, sl_gemm_kernels_amx)
 
-/* struct sl_attn_kernel; tiles: C 6x8, AVX2 6x16, AVX-512 14x32, AMX (bf16) 32x32 */
+/* struct sl_attn_kernel; tiles: C 6x8, AVX2 6x16, AVX-512 14x32; of bf16 32x32 */
 #define SL_ATTN_KERNEL_LIST(X)                                                                     \
     X(SL_ISA_C, sl_attn_c)                                                                         \
     SL_X86_KERNEL(X, SL_ISA_AVX2, sl_attn_avx2)                                                    \
     SL_X86_KERNEL(X, SL_ISA_AVX512, sl_attn_avx512)                                                \
+    SL_X86_KERNEL(X, SL_ISA_AVX512BF16, sl_attn_avx512bf16)                                        \
     SL_X86_KERNEL(X, SL_ISA_AMX, sl_attn_amx)
 
 /* struct sl_vec_kernels */

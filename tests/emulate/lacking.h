@@ -143,6 +143,33 @@ static inline __m512bh lacking_cvtne2ps_pbh(__m512 a, __m512 b)
     return r;
 }
 
+/* Per lane: the odd pair element, then the even one, each product and sum rounded once; denormals
+ * as zero. */
+static inline float lacking_flushed(float x)
+{
+    return fpclassify(x) == FP_SUBNORMAL ? copysignf(0.0f, x) : x;
+}
+
+static inline __m512 lacking_dpbf16_ps(__m512 sum, __m512bh a, __m512bh b)
+{
+    uint32_t x[LANES16], y[LANES16];
+    float z[LANES16];
+    memcpy(x, &a, sizeof x);
+    memcpy(y, &b, sizeof y);
+    floats_of(sum, z);
+    for (int i = 0; i < LANES16; i++)
+        for (int odd = 1; odd >= 0; odd--) {
+            const uint32_t u = odd ? x[i] & 0xFFFF0000u : x[i] << 16;
+            const uint32_t w = odd ? y[i] & 0xFFFF0000u : y[i] << 16;
+            float p, q;
+            memcpy(&p, &u, sizeof p);
+            memcpy(&q, &w, sizeof q);
+            p = lacking_flushed(p);
+            z[i] = lacking_flushed(fmaf(p, lacking_flushed(q), lacking_flushed(z[i])));
+        }
+    return of_floats(z);
+}
+
 static inline __m512i lacking_cvtepu16_epi32(__m256i v)
 {
     uint16_t x[LANES16];
@@ -202,6 +229,8 @@ static inline float lacking_reduce_max_ps(__m512 v)
 #define _mm512_permutexvar_epi16 lacking_permutexvar_epi16
 #undef _mm512_cvtne2ps_pbh
 #define _mm512_cvtne2ps_pbh lacking_cvtne2ps_pbh
+#undef _mm512_dpbf16_ps
+#define _mm512_dpbf16_ps lacking_dpbf16_ps
 #define _mm512_cvtepu16_epi32 lacking_cvtepu16_epi32
 #define _mm512_cvtepi32_epi16 lacking_cvtepi32_epi16
 #define _mm512_reduce_add_ps lacking_reduce_add_ps

@@ -139,7 +139,7 @@ static void bits_do_not_depend_on_threads(void **state)
             a.dtype = p / 2 ? SL_BF16 : SL_F32;
             struct attn_case c;
             case_open(&c, &a, LAYOUT_PACKED, FILL_NORMAL, shapes[i].mask, seed + i);
-            uint64_t bits[4][4];
+            uint64_t bits[4][SL_ISA_COUNT];
             for (size_t t = 0; t < 4; t++) {
                 struct devices devs;
                 devices_open(&devs, threads[t]);

@@ -25,7 +25,7 @@ static const uint64_t seed = 20261107;
 
 /* ---- tests ---- */
 
-static const char *const isas[] = {"c", "avx2", "avx512", "amx"};
+static const char *const isas[] = {"c", "avx2", "avx512", "avx512bf16", "amx"};
 static const int thread_counts[] = {1, 2, 3, 7};
 
 /* Runs on every instruction set and thread count; checks the first run of each set, and that the
@@ -241,13 +241,15 @@ static void test_peak_and_precision(void **state)
         double flops = 0;
         assert_int_equal(dev->ops->measure_peak(dev, SL_F32, 0.01, &flops), SL_OK);
         assert_true(flops > 1e6);
-        const bool amx = strcmp(isas[s], "amx") == 0;
-        const bool bf16 = amx || (strcmp(isas[s], "avx512") == 0 && sl_cpu_has_avx512_bf16());
+        enum sl_isa isa;
+        assert_int_equal(sl_isa_choose(isas[s], &isa), SL_OK);
+        const bool fast = isa >= SL_ISA_AVX512BF16;
+        const bool bf16 = fast || (isa == SL_ISA_AVX512 && sl_cpu_has_avx512_bf16());
         assert_int_equal(dev->ops->measure_peak(dev, SL_BF16, 0.01, &flops),
                          bf16 ? SL_OK : SL_ERR_UNSUPPORTED);
         sl_dtype type = SL_DTYPE_COUNT;
         assert_int_equal(sl_device_precision(dev, SL_PRECISION_AUTO, &type), SL_OK);
-        assert_int_equal(type, amx ? SL_BF16 : SL_F32);
+        assert_int_equal(type, fast ? SL_BF16 : SL_F32);
         assert_int_equal(sl_device_precision(dev, SL_PRECISION_FP32, &type), SL_OK);
         assert_int_equal(type, SL_F32);
         assert_int_equal(sl_device_precision(dev, SL_PRECISION_BF16, &type),

@@ -1,23 +1,10 @@
 /*
- * What the AMX kernels share: the tile configuration, blocks, and the transpose between them.
- *
- * A block is 16 rows of 64 bytes, one tile of bf16: as a left operand of tdpbf16ps a row holds 32
- * steps of depth of one lane; as a right operand a row holds one pair of depth of 16 lanes. Seen as
- * 16 x 16 dwords the two are each other's transpose.
+ * Products of bf16 blocks in AMX tiles.
  */
 #ifndef SL_KERNELS_X86_AMX_H
 #define SL_KERNELS_X86_AMX_H
 
-#include <immintrin.h>
-#include <stddef.h>
-#include <stdint.h>
-
-enum {
-    AMX_LANES = 16, /* of a block */
-    AMX_DEPTH = 32,
-    AMX_BLOCK = AMX_LANES * AMX_DEPTH,
-    AMX_LINE = 64 /* bytes of a row */
-};
+#include "kernels/x86/bf16_blocks.h"
 
 struct amx_config {
     uint8_t palette, start_row, reserved[14];
@@ -25,8 +12,9 @@ struct amx_config {
     uint8_t rows[16];
 };
 
-/* Eight full tiles: 0-3 sums, 4-5 left operands, 6-7 right ones. */
-static inline void amx_enter(void)
+/* Before and after a thread's products. Eight full tiles: 0-3 sums, 4-5 left operands, 6-7 right
+ * ones. */
+static inline void products_begin(void)
 {
     static const struct amx_config config = {.palette = 1,
                                              .bytes_per_row = {64, 64, 64, 64, 64, 64, 64, 64},
@@ -35,35 +23,65 @@ static inline void amx_enter(void)
     _tile_loadconfig(&config);
 }
 
-static inline void amx_leave(void)
+static inline void products_end(void)
 {
     _tile_release();
 }
 
-/* 16 x 16 dwords: a left block becomes the right block of the same lanes, and back. */
-static inline void amx_transpose(__m512i v[AMX_LANES])
+/* As product below; not tall = only the upper 16 rows. gcc 12's tile loads do not tell the compiler
+ * that they read memory, hence the barriers. */
+static inline __attribute__((always_inline)) void product_of(struct lanes a, struct lanes b,
+                                                             size_t steps, const bool tall,
+                                                             const float *start, float *out,
+                                                             size_t ld)
 {
-    __m512i t[AMX_LANES];
-    for (int i = 0; i < AMX_LANES; i += 4) { /* 4 x 4 inside the 128-bit lanes */
-        const __m512i a = _mm512_unpacklo_epi32(v[i], v[i + 1]);
-        const __m512i b = _mm512_unpackhi_epi32(v[i], v[i + 1]);
-        const __m512i c = _mm512_unpacklo_epi32(v[i + 2], v[i + 3]);
-        const __m512i d = _mm512_unpackhi_epi32(v[i + 2], v[i + 3]);
-        t[i] = _mm512_unpacklo_epi64(a, c);
-        t[i + 1] = _mm512_unpackhi_epi64(a, c);
-        t[i + 2] = _mm512_unpacklo_epi64(b, d);
-        t[i + 3] = _mm512_unpackhi_epi64(b, d);
+    enum { ROW = BF16_SIDE * sizeof(float) };
+    __asm__ volatile("" ::: "memory");
+    if (start) {
+        const float *lower = start + BF16_LANES * BF16_SIDE;
+        _tile_loadd(0, start, ROW);
+        _tile_loadd(1, start + BF16_LANES, ROW);
+        if (tall) {
+            _tile_loadd(2, lower, ROW);
+            _tile_loadd(3, lower + BF16_LANES, ROW);
+        }
+    } else {
+        _tile_zero(0);
+        _tile_zero(1);
+        _tile_zero(2);
+        _tile_zero(3);
     }
-    for (int i = 0; i < 4; i++) { /* then the 128-bit lanes among four vectors */
-        const __m512i a = _mm512_shuffle_i32x4(t[i], t[i + 4], 0x88);
-        const __m512i b = _mm512_shuffle_i32x4(t[i], t[i + 4], 0xDD);
-        const __m512i c = _mm512_shuffle_i32x4(t[i + 8], t[i + 12], 0x88);
-        const __m512i d = _mm512_shuffle_i32x4(t[i + 8], t[i + 12], 0xDD);
-        v[i] = _mm512_shuffle_i32x4(a, c, 0x88);
-        v[i + 4] = _mm512_shuffle_i32x4(b, d, 0x88);
-        v[i + 8] = _mm512_shuffle_i32x4(a, c, 0xDD);
-        v[i + 12] = _mm512_shuffle_i32x4(b, d, 0xDD);
+    for (size_t i = 0; i < steps; i++, a.p += a.step, b.p += b.step) {
+        _tile_loadd(4, a.p, BF16_LINE);
+        _tile_loadd(6, b.p, BF16_LINE);
+        _tile_loadd(7, b.p + b.half, BF16_LINE);
+        _tile_dpbf16ps(0, 4, 6);
+        _tile_dpbf16ps(1, 4, 7);
+        if (tall) {
+            _tile_loadd(5, a.p + a.half, BF16_LINE);
+            _tile_dpbf16ps(2, 5, 6);
+            _tile_dpbf16ps(3, 5, 7);
+        }
     }
+    const size_t bytes = ld * sizeof(float);
+    _tile_stored(0, out, bytes);
+    _tile_stored(1, out + BF16_LANES, bytes);
+    if (tall) {
+        _tile_stored(2, out + BF16_LANES * ld, bytes);
+        _tile_stored(3, out + BF16_LANES * ld + BF16_LANES, bytes);
+    }
+    __asm__ volatile("" ::: "memory");
+}
+
+/* out [32, 32], rows ld apart, = start [32, 32] (NULL = 0) + a b over `steps` blocks of depth; of
+ * out's rows the first `rows` at least. */
+static inline void product(struct lanes a, struct lanes b, size_t steps, size_t rows,
+                           const float *start, float *out, size_t ld)
+{
+    if (rows > BF16_LANES)
+        product_of(a, b, steps, true, start, out, ld);
+    else
+        product_of(a, b, steps, false, start, out, ld);
 }
 
 #endif

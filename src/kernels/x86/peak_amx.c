@@ -6,7 +6,7 @@
 
 double sl_bf16_peak_amx(size_t rounds)
 {
-    amx_enter();
+    products_begin();
     _tile_zero(0);
     _tile_zero(1);
     _tile_zero(2);
@@ -19,6 +19,6 @@ double sl_bf16_peak_amx(size_t rounds)
         _tile_dpbf16ps(2, 4, 5);
         _tile_dpbf16ps(3, 4, 5);
     }
-    amx_leave();
+    products_end();
     return 2.0 * 16 * 16 * 32 * 4 * (double)rounds;
 }

@@ -50,11 +50,11 @@ sl_status sl_cpu_measure_peak(struct sl_device *dev, sl_dtype type, double secon
 sl_status sl_device_precision(struct sl_device *dev, enum sl_precision precision, sl_dtype *type)
 {
     const enum sl_isa isa = sl_cpu_of(dev)->isa;
-    const bool amx = isa >= SL_ISA_AMX;
-    const bool avx512_bf16 = isa >= SL_ISA_AVX512 && sl_cpu_has_avx512_bf16();
+    const bool fast = isa >= SL_ISA_AVX512BF16;
+    const bool slow = isa == SL_ISA_AVX512 && sl_cpu_has_avx512_bf16();
     switch (precision) {
     case SL_PRECISION_AUTO:
-        *type = amx ? SL_BF16 : SL_F32;
+        *type = fast ? SL_BF16 : SL_F32;
         return SL_OK;
     case SL_PRECISION_FP32:
         *type = SL_F32;
@@ -62,12 +62,13 @@ sl_status sl_device_precision(struct sl_device *dev, enum sl_precision precision
     case SL_PRECISION_BF16:
         break;
     }
-    if (!amx && !avx512_bf16)
+    if (!fast && !slow)
         SL_FAIL(SL_ERR_UNAVAILABLE,
                 "precision bf16 needs a CPU with AMX or AVX512-BF16 (running on %s): use fp32",
                 dev->isa);
-    if (!amx)
-        sl_log(SL_LOG_WARN, "precision bf16 without AMX is slower than fp32; fp32 is advised");
+    if (slow)
+        sl_log(SL_LOG_WARN,
+               "precision bf16 with the avx512 kernels is slower than fp32; fp32 is advised");
     *type = SL_BF16;
     return SL_OK;
 }
