@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Training steps of softless and of the same model in PyTorch, eager and compiled, in turn (fp32).
+"""Training steps of softless and of the same model in PyTorch, eager and compiled, in turn: in fp32, or
+in bf16, which is autocast in PyTorch (weights, sums and updates float on both sides).
 
 A step is forward, loss, backward, clipping and the optimizer's update, from u8 images in memory.
 """
@@ -8,7 +9,7 @@ import argparse
 import rounds
 
 
-def build(config, threads, compiled):
+def build(config, threads, compiled, bf16):
     import torch
     from torch.nn import functional as F
 
@@ -31,7 +32,8 @@ def build(config, threads, compiled):
         lr=train["lr"], betas=(train["beta1"], train["beta2"]), eps=train["eps"], fused=True)
 
     def loss_of(images, labels):
-        logits = model(images)
+        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+            logits = model(images).float()
         if train["loss"] == "softmax_xent":
             return F.cross_entropy(logits, labels)
         target = F.one_hot(labels, classes).to(logits.dtype)
@@ -58,6 +60,7 @@ def main():
     p.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="as in softless")
     p.add_argument("--classes", type=int, default=10, help="where the recipe leaves them open")
     p.add_argument("--threads", type=int, default=2)
+    p.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")
     p.add_argument("--rounds", type=int, default=7)
     p.add_argument("--steps", type=int, default=5, help="timed steps a block")
     p.add_argument("--out", metavar="FILE.json")
@@ -69,20 +72,21 @@ def main():
         overrides.append(f"model.classes={a.classes}")
         config = rounds.recipe(a.program, a.recipe, overrides)
     command = [a.program, "bench", "train", a.recipe, "-q", "-j", str(a.threads)]
-    # bf16 kernels would be chosen by `auto` where the CPU has them; the comparison is fp32.
-    for item in overrides + ["precision=fp32"]:
+    for item in overrides + [f"precision={a.precision}"]:
         command += ["--set", item]
 
     rounds.limit_threads(a.threads)
     engines = [rounds.Program(command)]
     try:
-        engines.append(rounds.Worker("torch eager", build, config, a.threads, False))
-        engines.append(rounds.Worker("torch compile", build, config, a.threads, True))
+        engines.append(rounds.Worker("torch eager", build, config, a.threads, False,
+                                     a.precision == "bf16"))
+        engines.append(rounds.Worker("torch compile", build, config, a.threads, True,
+                                     a.precision == "bf16"))
         batch = config["train"]["batch"]
         result = rounds.machine(a.program, a.threads)
-        result.update(bench="train", recipe=a.recipe, set=a.set, precision="fp32", steps=a.steps)
+        result.update(bench="train", recipe=a.recipe, set=a.set, precision=a.precision, steps=a.steps)
         done = rounds.run(engines, a.rounds, a.steps, batch)
-        result.update(rounds.report(f"{a.recipe}, training, batch {batch}", engines, done, batch))
+        result.update(rounds.report(f"{a.recipe}, training, {a.precision}, batch {batch}", engines, done, batch))
     finally:
         for engine in engines:
             engine.close()

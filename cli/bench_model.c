@@ -84,23 +84,26 @@ static void print_result(const struct model_args *a, const struct subject *s, do
                          struct cli_spread t, bool json)
 {
     const double passes = a->train ? 3 : 1, n = (double)s->batch;
+    const char *type = s->info.dtype == SL_BF16 ? "bf16" : "fp32";
     const double gflops = 1e-9 * passes * s->info.flops_forward * n / t.median;
     if (json)
         printf(
             "{\"bench\": \"%s\", \"h\": \"%s\", \"tokens\": %zu, \"width\": %zu, \"depth\": %zu, "
-            "\"batch\": %zu, \"img_per_sec\": %.3f, \"ms\": %.4f, \"ms_q1\": %.4f, \"ms_q3\": "
+            "\"batch\": %zu, \"dtype\": \"%s\", \"img_per_sec\": %.3f, \"ms\": %.4f, \"ms_q1\": "
+            "%.4f, \"ms_q3\": "
             "%.4f, "
             "\"gflops\": %.1f, \"peak_percent\": %.2f, \"peak_gflops\": %.1f}\n",
             a->train ? "train" : "infer", sl_phi_name(s->info.phi), s->info.tokens, s->info.width,
-            s->info.depth, s->batch, n / t.median, 1e3 * t.median, 1e3 * t.q1, 1e3 * t.q3, gflops,
-            100 * gflops / peak, peak);
+            s->info.depth, s->batch, type, n / t.median, 1e3 * t.median, 1e3 * t.q1, 1e3 * t.q3,
+            gflops, 100 * gflops / peak, peak);
     else
-        printf(
-            "%s: %s, L %zu, D %zu, depth %zu, batch %zu\n%.2f img/s, %.3f ms a %s (%.3f .. %.3f), "
-            "%.1f GFLOP/s, %.1f %% of a peak of %.0f\n",
-            a->train ? "train" : "infer", sl_phi_name(s->info.phi), s->info.tokens, s->info.width,
-            s->info.depth, s->batch, n / t.median, 1e3 * t.median, a->train ? "step" : "pass",
-            1e3 * t.q1, 1e3 * t.q3, gflops, 100 * gflops / peak, peak);
+        printf("%s: %s, L %zu, D %zu, depth %zu, batch %zu, %s\n%.2f img/s, %.3f ms a %s (%.3f .. "
+               "%.3f), "
+               "%.1f GFLOP/s, %.1f %% of a peak of %.0f\n",
+               a->train ? "train" : "infer", sl_phi_name(s->info.phi), s->info.tokens,
+               s->info.width, s->info.depth, s->batch, type, n / t.median, 1e3 * t.median,
+               a->train ? "step" : "pass", 1e3 * t.q1, 1e3 * t.q3, gflops, 100 * gflops / peak,
+               peak);
 }
 
 static sl_status measure(sl_context *ctx, const struct model_args *a, struct subject *s, bool json)
@@ -111,14 +114,14 @@ static sl_status measure(sl_context *ctx, const struct model_args *a, struct sub
         return cli_usage("out of memory");
     sl_status st = once(s); /* warm-up */
     if (st == SL_OK)
-        st = cli_peak(ctx, SL_F32, &before);
+        st = cli_peak(ctx, s->info.dtype, &before);
     for (size_t i = 0; i < n && st == SL_OK; i++) {
         const double start = cli_now();
         st = once(s);
         times[i] = cli_now() - start;
     }
     if (st == SL_OK)
-        st = cli_peak(ctx, SL_F32, &after);
+        st = cli_peak(ctx, s->info.dtype, &after);
     if (st == SL_OK)
         print_result(a, s, fmax(before, after), cli_spread_of(times, n), json);
     free(times);

@@ -149,7 +149,8 @@ int cli_eval(const struct cli_verb *verb, int argc, char **argv)
     const struct cli_option options[] = {
         {"data", 0, CLI_TEXT, &o.data, "SPEC", "data set (default: the one of training)"},
         {"set", 0, CLI_LIST, &set, "KEY=VALUE",
-         "model.image_size (positions are resampled), length, h, alpha or bias other than in "
+         "model.image_size (positions are resampled), length, h, alpha, bias or precision other "
+         "than in "
          "training; may be repeated"},
         {"classes", 0, CLI_TEXT, &classes, "WHICH",
          "all: the model's; intersect: those that the data set names too"},

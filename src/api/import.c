@@ -47,7 +47,7 @@ sl_status sl_model_import(sl_context *ctx, const char *path, const sl_import_opt
                     import.std[c]);
     SL_TRY(SL_NEW(m, 1));
     m->dev = ctx->dev;
-    m->precision = SL_PRECISION_AUTO;
+    m->precision = SL_PRECISION_FP32;
     SL_TRY_FREE(sl_import_read(path, &import, &m->meta.vit, &m->table, &m->params));
     choose_preprocessing(&m->meta.vit, &m->meta.data);
     *model = m;

@@ -34,7 +34,7 @@ static size_t memory_total(const struct sl_memory *m)
 static sl_status forecast_predict(sl_context *ctx, struct report *r)
 {
     struct sl_net_options o = {.vit = r->meta.vit, .batch = 1, .value_min = -1, .value_max = 1};
-    SL_TRY(sl_device_precision(ctx->dev, SL_PRECISION_AUTO, &o.type));
+    SL_TRY(sl_device_precision(ctx->dev, SL_PRECISION_FP32, &o.type));
     return sl_net_forecast(ctx->dev, &o, &r->predict);
 }
 

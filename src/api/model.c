@@ -33,15 +33,17 @@ sl_status sl_model_find_weights(const char *path, char **file)
     return sl_checkpoint_weights_path(path, false, file);
 }
 
-/* The keys that leave the weights as they are, set in *meta. */
-static sl_status set_keys(struct sl_weights_meta *meta, const char *const *keys, size_t n)
+/* The keys that leave the weights as they are, set in *model. */
+static sl_status set_keys(struct sl_model *model, const char *const *keys, size_t n)
 {
     static const char *const possible[] = {"model.image_size", "model.length", "model.h",
-                                           "model.alpha", "model.bias"};
+                                           "model.alpha",      "model.bias",   "precision"};
     const size_t n_possible = sizeof possible / sizeof *possible;
+    struct sl_weights_meta *meta = &model->meta;
     struct sl_recipe r = {.origin = NULL};
     sl_status st;
     SL_TRY(sl_recipe_init(&r));
+    r.config.precision = model->precision;
     const size_t from[] = {meta->vit.image_height, meta->vit.image_width};
     r.config.model = meta->vit;
     for (size_t i = 0; i < n; i++) {
@@ -52,12 +54,14 @@ static sl_status set_keys(struct sl_weights_meta *meta, const char *const *keys,
         if (k == n_possible)
             SL_TRY_FREE(sl_error_set(SL_ERR_CONFIG,
                                      "%.100s: trained weights leave model.image_size, "
-                                     "model.length, model.h, model.alpha and model.bias free",
+                                     "model.length, model.h, model.alpha, model.bias and precision "
+                                     "free",
                                      keys[i]));
         SL_TRY_FREE(sl_recipe_set(&r, keys[i], "--set"));
     }
     SL_TRY_FREE(sl_vit_check(&r.config.model));
     meta->vit = r.config.model;
+    model->precision = r.config.precision;
     const size_t to[] = {meta->vit.image_height, meta->vit.image_width};
     if (to[0] != from[0] || to[1] != from[1])
         SL_TRY_FREE(sl_pipeline_scale(&meta->data.eval_ops, from, to, &meta->data.eval_ops));
@@ -82,14 +86,14 @@ sl_status sl_model_load_with(sl_context *ctx, const char *path, const char *cons
     SL_TRY_FREE(sl_model_find_weights(path, &file));
     SL_TRY_FREE(SL_NEW(m, 1));
     m->dev = ctx->dev;
+    m->precision = SL_PRECISION_FP32;
     SL_TRY_FREE(sl_weights_read_meta(file, &m->meta));
     if (n > 0)
-        SL_TRY_FREE(set_keys(&m->meta, keys, n));
+        SL_TRY_FREE(set_keys(m, keys, n));
     SL_TRY_FREE(sl_param_table_build(&m->meta.vit, &m->table));
     SL_TRY_FREE(SL_NEW(m->params, m->table.floats));
     SL_TRY_FREE(n > 0 ? sl_weights_init(file, &m->meta.vit, &m->table, false, m->params)
                       : sl_weights_read(file, &m->table, m->params));
-    m->precision = SL_PRECISION_AUTO;
     *model = m;
     sl_free(file);
     return SL_OK;
@@ -170,6 +174,11 @@ sl_status sl_model_get_info(const sl_model *model, sl_model_info *info)
     if (!model || !info)
         SL_FAIL(SL_ERR_ARGUMENT, "sl_model_get_info: model and info must not be NULL");
     const struct sl_vit_config *v = &model->meta.vit;
+    sl_dtype dtype;
+    if (model->net)
+        dtype = sl_net_get_options(model->net)->type;
+    else
+        SL_TRY(sl_device_precision(model->dev, model->precision, &dtype));
     *info = (sl_model_info){.width = v->width,
                             .depth = v->depth,
                             .heads = v->heads,
@@ -182,7 +191,8 @@ sl_status sl_model_get_info(const sl_model *model, sl_model_info *info)
                             .parameters = sl_param_count(&model->table),
                             .phi = v->phi,
                             .alpha = v->alpha,
-                            .flops_forward = sl_vit_flops(v)};
+                            .flops_forward = sl_vit_flops(v),
+                            .dtype = dtype};
     return SL_OK;
 }
 

@@ -167,6 +167,38 @@ static void test_a_stop_counts_once(void **state)
     assert_int_equal(result.step, 4);
 }
 
+/* A file computes in fp32 wherever it is loaded; bf16 is there for the asking where the CPU has it,
+ * which plain C never has. */
+static void test_loaded_models_are_fp32(void **state)
+{
+    (void)state;
+    static const char *const bf16[] = {"precision=bf16"}, *const typo[] = {"precision=fp33"};
+    const uint8_t images[8 * 8 * 3] = {0};
+    const char *path = scratch("m.safetensors");
+    float logits[3];
+    sl_model_info info;
+    sl_model *m = NULL;
+    sl_context *plain = NULL;
+    assert_int_equal(sl_model_save(model, path), SL_OK);
+    assert_int_equal(sl_model_load(ctx, path, &m), SL_OK);
+    assert_int_equal(sl_model_get_info(m, &info), SL_OK);
+    assert_int_equal(info.dtype, SL_F32);
+    sl_model_free(&m);
+    assert_int_equal(sl_model_load_with(ctx, path, typo, 1, &m), SL_ERR_CONFIG);
+    assert_int_equal(sl_model_load_with(ctx, path, bf16, 1, &m), SL_OK);
+    double flops;
+    const bool has = sl_measure_peak(ctx, SL_BF16, 1e-3, &flops) == SL_OK;
+    assert_int_equal(sl_model_forward(m, images, 1, logits), has ? SL_OK : SL_ERR_UNAVAILABLE);
+    assert_true(!has || (sl_model_get_info(m, &info) == SL_OK && info.dtype == SL_BF16));
+    sl_model_free(&m);
+    assert_int_equal(sl_context_open(&(sl_context_options){.isa = "c"}, &plain), SL_OK);
+    assert_int_equal(sl_model_load_with(plain, path, bf16, 1, &m), SL_OK);
+    assert_int_equal(sl_model_forward(m, images, 1, logits), SL_ERR_UNAVAILABLE);
+    assert_non_null(strstr(sl_error_message(), "use fp32"));
+    sl_model_free(&m);
+    sl_context_close(&plain);
+}
+
 static int set_up(void **state)
 {
     if (scratch_make(state) != 0)
@@ -193,6 +225,7 @@ int main(void)
         cmocka_unit_test(test_null_and_out_of_range),
         cmocka_unit_test(test_null_is_harmless),
         cmocka_unit_test(test_a_stop_counts_once),
+        cmocka_unit_test(test_loaded_models_are_fp32),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
