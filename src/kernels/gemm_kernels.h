@@ -29,7 +29,7 @@ enum {
  * what is written for cols <= j < nr is of no use. bias and addend only with cols = nr. */
 struct sl_gemm_tile {
     size_t rows, cols, k; /* 1 <= rows <= mr, 1 <= cols <= nr */
-    const float *a;       /* a(i, p) = a[i*a_row + p*a_step] */
+    const float *a;       /* a(i, p) = a[i*a_row + p*a_step]; bf16 kernels: their elements */
     size_t a_row, a_step; /* elements */
     const float *b;       /* [k, nr], rows b_step apart */
     size_t b_step;
@@ -73,10 +73,11 @@ struct sl_gemm_finish {
 
 struct sl_gemm_kernels {
     enum sl_isa isa;
-    bool bf16;                 /* multiplies bf16 as it is: for bf16 operands only */
-    bool fused;                /* tile adds bias and addend, and writes no rows past `rows` */
-    size_t k_unit;             /* packed panels are padded with zeros to a multiple of this depth */
-    size_t mr, nr;             /* the tile */
+    bool bf16;       /* multiplies bf16 as it is: for bf16 operands only */
+    bool reads_rows; /* of bf16: tile can read rows of A where they lie, `rows` and no more */
+    bool fused;      /* tile adds bias and addend, and writes no rows past `rows` */
+    size_t k_unit;   /* packed panels are padded with zeros to a multiple of this depth */
+    size_t mr, nr;   /* the tile */
     size_t a_floats, b_floats; /* size of a packed panel of A, B per k, in floats */
     size_t kc;      /* depth of a pass: a panel of A [kc, mr] stays in L1 while B streams past */
     size_t columns; /* of a task: its panels of B [columns, kc] stay in L2 */

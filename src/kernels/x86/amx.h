@@ -51,14 +51,15 @@ static inline __attribute__((always_inline)) void product_of(struct lanes a, str
         _tile_zero(2);
         _tile_zero(3);
     }
+    const size_t line = a.row * sizeof *a.p;
     for (size_t i = 0; i < steps; i++, a.p += a.step, b.p += b.step) {
-        _tile_loadd(4, a.p, BF16_LINE);
+        _tile_loadd(4, a.p, line);
         _tile_loadd(6, b.p, BF16_LINE);
         _tile_loadd(7, b.p + b.half, BF16_LINE);
         _tile_dpbf16ps(0, 4, 6);
         _tile_dpbf16ps(1, 4, 7);
         if (tall) {
-            _tile_loadd(5, a.p + a.half, BF16_LINE);
+            _tile_loadd(5, a.p + a.half, line);
             _tile_dpbf16ps(2, 5, 6);
             _tile_dpbf16ps(3, 5, 7);
         }

@@ -22,11 +22,12 @@ enum {
     BF16_SIDE = 2 * BF16_LANES /* rows and columns of a product */
 };
 
-/* 32 lanes of an operand: two runs of blocks. */
+/* 32 lanes of an operand: two runs of blocks. Counts of elements. */
 struct lanes {
     const uint16_t *p;
-    size_t half; /* elements from the first 16 lanes to the others */
+    size_t half; /* from the first 16 lanes to the others */
     size_t step; /* from a block of depth to the next */
+    size_t row;  /* from a row of a block to the next; right operands: BF16_DEPTH */
 };
 
 /* 16 x 16 dwords: a left block becomes the right block of the same lanes, and back. */

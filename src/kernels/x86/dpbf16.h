@@ -53,7 +53,7 @@ static inline __attribute__((always_inline)) void product_of(struct lanes a, str
             const __m512bh high = (__m512bh)_mm512_loadu_si512(y + b.half);
             PRODUCT_UNROLL for (int r = 0; r < rows; r++)
             {
-                const __m512bh x = product_pair(a.p + k + r * BF16_DEPTH);
+                const __m512bh x = product_pair(a.p + k + (size_t)r * a.row);
                 sum[r][0] = _mm512_dpbf16_ps(sum[r][0], x, low);
                 sum[r][1] = _mm512_dpbf16_ps(sum[r][1], x, high);
             }
@@ -72,7 +72,8 @@ static void product(struct lanes a, struct lanes b, size_t steps, size_t rows, c
 {
     for (size_t i = 0; i < rows; i += PRODUCT_ROWS) {
         const size_t in_half = i % BF16_LANES;
-        const struct lanes from = {a.p + i / BF16_LANES * a.half + in_half * BF16_DEPTH, 0, a.step};
+        const uint16_t *row = a.p + i / BF16_LANES * a.half + in_half * a.row;
+        const struct lanes from = {row, 0, a.step, a.row};
         const float *s = start ? start + i * BF16_SIDE : NULL;
         float *to = out + i * ld;
         switch (rows - i) {

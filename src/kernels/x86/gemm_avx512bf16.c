@@ -10,6 +10,7 @@ extern const struct sl_gemm_kernels sl_gemm_kernels_avx512bf16;
 const struct sl_gemm_kernels sl_gemm_kernels_avx512bf16 = {
     .isa = SL_ISA_AVX512BF16,
     .bf16 = true,
+    .reads_rows = true,
     .k_unit = DEPTH,
     .mr = MR,
     .nr = NR,

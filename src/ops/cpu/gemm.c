@@ -227,7 +227,8 @@ static void look_ahead(const struct ahead *ahead, size_t tile, struct sl_gemm_ti
 static void point_into_a(const struct sl_gemm_args *a, size_t row, size_t k0,
                          struct sl_gemm_tile *t)
 {
-    t->a = (const float *)a->a + (a->a_t ? k0 * a->lda + row : row * a->lda + k0);
+    const size_t at = a->a_t ? k0 * a->lda + row : row * a->lda + k0;
+    t->a = (const void *)((const char *)a->a + at * element_size(a->type));
     t->a_row = a->a_t ? 1 : a->lda;
     t->a_step = a->a_t ? a->lda : 1;
 }

@@ -75,7 +75,11 @@ static void choose_blocks(const struct sl_gemm_args *a, struct sl_gemm_plan *p)
 
 static void choose_operands(const struct sl_gemm_args *a, struct sl_gemm_plan *p)
 {
-    p->a_direct = a->type == SL_F32 && (a->a_t ? a->lda <= DIRECT_STRIDE : !a->a_sum);
+    if (a->type == SL_F32)
+        p->a_direct = a->a_t ? a->lda <= DIRECT_STRIDE : !a->a_sum;
+    else
+        p->a_direct =
+            p->kernels->reads_rows && !a->a_t && !a->a_sum && a->k % p->kernels->k_unit == 0;
     if (!a->b_packed && !a->b_t && a->type == SL_F32 && a->ldb <= DIRECT_STRIDE &&
         a->n % p->kernels->nr == 0)
         p->b = SL_GEMM_B_DIRECT;
