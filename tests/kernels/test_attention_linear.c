@@ -38,8 +38,8 @@ static void open_case(struct attn_case *c, size_t i, sl_dtype dtype, enum fill f
     case_open(c, &a, (enum layout)(i % LAYOUT_COUNT), fill, shapes[i].mask, seed + i);
 }
 
-/* Which of the devices reassociate: all in float, all but AMX (whose threshold is higher) in bf16.
- */
+/* Which of the devices reassociate: all in float; in bf16 those that multiply it have a higher
+ * threshold. */
 static bool taken(const struct attn_case *c, const struct sl_device *dev, size_t i)
 {
     const bool linear = case_is_linear(c, dev);

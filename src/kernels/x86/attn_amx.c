@@ -11,6 +11,7 @@ const struct sl_attn_kernel sl_attn_amx = {
     .name = "sl_attn_amx",
     .isa = SL_ISA_AMX,
     .bf16 = true,
+    .bf16_gain = 8,
     .tile_rows = BF16_LANES,
     .tile_keys = SIDE,
     .pack_bytes = pack_bytes,

@@ -11,6 +11,7 @@ const struct sl_attn_kernel sl_attn_avx512bf16 = {
     .name = "sl_attn_avx512bf16",
     .isa = SL_ISA_AVX512BF16,
     .bf16 = true,
+    .bf16_gain = 2,
     .tile_rows = PRODUCT_ROWS,
     .tile_keys = SIDE,
     .pack_bytes = pack_bytes,

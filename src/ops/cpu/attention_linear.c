@@ -6,17 +6,14 @@
  */
 #include "ops/cpu/attention_job.h"
 
-enum {
-    PART_ROWS_MIN = 256, /* rows that are worth sums of their own */
-    AMX_GAIN = 8 /* AMX does the quadratic products of bf16 about so many times as fast as float */
-};
+enum { PART_ROWS_MIN = 256 }; /* rows that are worth sums of their own */
 
 bool sl_attn_is_linear(const struct sl_attn_args *args, const struct sl_attn_kernel *kernel)
 {
     const sl_attention *a = &args->a;
     const double K = (double)a->K, Lq = (double)a->Lq, Lk = (double)a->Lk;
     return a->phi == SL_PHI_IDENTITY && !args->through_scores &&
-           2 * Lq * Lk > (kernel->bf16 ? AMX_GAIN : 1) * K * (Lq + Lk);
+           2 * Lq * Lk > kernel->bf16_gain * K * (Lq + Lk);
 }
 
 struct linear {
