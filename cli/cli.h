@@ -9,7 +9,8 @@
 
 #include "softless_study.h"
 
-/* ---- options ---- */
+/* ---- options: options.c ---- */
+enum { CLI_OPTIONS_MAX = 40 };
 enum cli_kind { CLI_FLAG, CLI_TEXT, CLI_LIST, CLI_INT, CLI_REAL };
 
 enum { CLI_LIST_MAX = 256 };
@@ -23,7 +24,7 @@ struct cli_option {
     char letter;      /* short form or 0 */
     enum cli_kind kind;
     void *value;          /* bool, const char *, struct cli_list, long or double */
-    const char *argument; /* "DIR" in the help, NULL for flags */
+    const char *argument; /* "DIR" in the help, or the choices "a|b"; NULL for flags */
     const char *help;
 };
 
@@ -68,8 +69,8 @@ void cli_plain_string(FILE *f, const char *s, int width);
 /* Records a usage error for cli_finish. */
 sl_status cli_usage(const char *fmt, ...) SL_PRINTF(1, 2);
 
-/* Records that something this machine lacks was asked for. */
-sl_status cli_unavailable(const char *fmt, ...) SL_PRINTF(1, 2);
+/* The same for an error of another kind. */
+sl_status cli_error(sl_status status, const char *fmt, ...) SL_PRINTF(2, 3);
 
 /* Records that `path` cannot be written, by errno. */
 sl_status cli_cannot_write(const char *path);

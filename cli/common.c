@@ -1,9 +1,8 @@
 /*
- * Option tables on getopt_long, exit codes, signals, output.
+ * Exit codes, signals, output.
  */
 #define _GNU_SOURCE
 #include <errno.h>
-#include <getopt.h>
 #include <math.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -13,8 +12,6 @@
 #include <unistd.h>
 
 #include "cli.h"
-
-enum { OPTIONS_MAX = 40, HELP_COLUMN = 30 };
 
 static char own_text[512]; /* of an error that is not the library's */
 
@@ -27,13 +24,13 @@ sl_status cli_usage(const char *fmt, ...)
     return SL_ERR_USAGE;
 }
 
-sl_status cli_unavailable(const char *fmt, ...)
+sl_status cli_error(sl_status status, const char *fmt, ...)
 {
     va_list args;
     va_start(args, fmt);
     vsnprintf(own_text, sizeof own_text, fmt, args);
     va_end(args);
-    return SL_ERR_UNAVAILABLE;
+    return status;
 }
 
 sl_status cli_cannot_write(const char *path)
@@ -84,137 +81,6 @@ int cli_finish(sl_status status)
 {
     cli_report(status);
     return cli_leave(status);
-}
-
-/* ---- options ---- */
-
-static size_t all_options(const struct cli_parse *p, struct cli_option *all)
-{
-    size_t n = 0;
-    for (size_t i = 0; i < p->n; i++)
-        all[n++] = p->options[i];
-    if (p->machine) {
-        struct cli_machine *m = p->machine;
-        all[n++] = (struct cli_option){"threads",   'j', CLI_INT,
-                                       &m->threads, "N", "compute threads (default: one per core)"};
-        all[n++] = (struct cli_option){
-            "isa",   0,      CLI_TEXT,
-            &m->isa, "NAME", "kernels at most c, avx2, avx512, avx512bf16 or amx"};
-        all[n++] = (struct cli_option){"device", 0, CLI_TEXT, &m->device, "NAME", "cpu"};
-        all[n++] =
-            (struct cli_option){"quiet", 'q', CLI_FLAG, &m->quiet, NULL, "no progress, no log"};
-    }
-    return n;
-}
-
-static void print_help(const struct cli_parse *p, const struct cli_option *all, size_t n)
-{
-    printf("softless %s - %s\n\nExamples:\n%s\nUsage: softless %s %s\n\nOptions:\n", p->verb->name,
-           p->verb->summary, p->verb->examples, p->verb->name, p->verb->arguments);
-    for (size_t i = 0; i <= n; i++) {
-        static const struct cli_option help = {"help", 'h', CLI_FLAG, NULL, NULL, "this text"};
-        const struct cli_option *o = i < n ? &all[i] : &help;
-        char left[64];
-        snprintf(left, sizeof left, "  %c%c%s --%s%s%s", o->letter ? '-' : ' ',
-                 o->letter ? o->letter : ' ', o->letter ? "," : " ", o->name,
-                 o->argument ? " " : "", o->argument ? o->argument : "");
-        printf("%-*s %s\n", HELP_COLUMN, left, o->help);
-    }
-}
-
-static sl_status store(const struct cli_option *o, const char *text)
-{
-    char *end = NULL;
-    struct cli_list *list = o->value;
-    errno = 0;
-    switch (o->kind) {
-    case CLI_FLAG:
-        *(bool *)o->value = true;
-        break;
-    case CLI_TEXT:
-        *(const char **)o->value = text;
-        break;
-    case CLI_LIST:
-        if (list->n == CLI_LIST_MAX)
-            return cli_usage("--%s is given more than %d times", o->name, CLI_LIST_MAX);
-        list->items[list->n++] = text;
-        break;
-    case CLI_INT:
-        *(long *)o->value = strtol(text, &end, 10);
-        if (end == text || *end || errno || *(long *)o->value < 0)
-            return cli_usage("--%s takes a whole number, not '%s'", o->name, text);
-        break;
-    case CLI_REAL:
-        *(double *)o->value = strtod(text, &end);
-        if (end == text || *end || !isfinite(*(double *)o->value))
-            return cli_usage("--%s takes a number, not '%s'", o->name, text);
-        break;
-    }
-    return SL_OK;
-}
-
-static sl_status unknown_option(const struct cli_parse *p, const struct cli_option *all, size_t n,
-                                const char *word)
-{
-    const char *names[OPTIONS_MAX];
-    char bare[64];
-    for (size_t i = 0; i < n; i++)
-        names[i] = all[i].name;
-    snprintf(bare, sizeof bare, "%s", word + strspn(word, "-"));
-    bare[strcspn(bare, "=")] = '\0';
-    const char *near = sl_nearest(bare, names, n);
-    return cli_usage("unknown option '%s'%s%s%s; see 'softless %s --help'", word,
-                     near ? ", did you mean '--" : "", near ? near : "", near ? "'?" : "",
-                     p->verb->name);
-}
-
-sl_status cli_parse(const struct cli_parse *p, int argc, char **argv, int *first, bool *exit_now)
-{
-    enum { LONG_BASE = 256, HELP = LONG_BASE + OPTIONS_MAX };
-    struct cli_option all[OPTIONS_MAX];
-    struct option longs[OPTIONS_MAX + 2] = {{0}};
-    char shorts[2 * OPTIONS_MAX + 3] = ":h";
-    const size_t n = all_options(p, all);
-    size_t used = strlen(shorts);
-    for (size_t i = 0; i < n; i++) {
-        const int has = all[i].kind == CLI_FLAG ? no_argument : required_argument;
-        longs[i] = (struct option){all[i].name, has, NULL, LONG_BASE + (int)i};
-        if (all[i].letter) {
-            shorts[used++] = all[i].letter;
-            if (has == required_argument)
-                shorts[used++] = ':';
-        }
-    }
-    longs[n] = (struct option){"help", no_argument, NULL, HELP};
-    opterr = 0;
-    optind = 1;
-    *exit_now = false;
-    for (int c; (c = getopt_long(argc, argv, shorts, longs, NULL)) != -1;) {
-        if (c == 'h' || c == HELP) {
-            print_help(p, all, n);
-            *exit_now = true;
-            return SL_OK;
-        }
-        if (c == ':')
-            return cli_usage("option '%s' needs a value; see 'softless %s --help'",
-                             argv[optind - 1], p->verb->name);
-        if (c == '?')
-            return unknown_option(p, all, n, argv[optind - 1]);
-        for (size_t i = 0; i < n; i++) {
-            if (c != LONG_BASE + (int)i && (c >= LONG_BASE || all[i].letter != c))
-                continue;
-            const sl_status st = store(&all[i], optarg);
-            if (st != SL_OK)
-                return st;
-        }
-    }
-    const int given = argc - optind;
-    if (given < p->min || (p->max >= 0 && given > p->max))
-        return cli_usage("%d argument%s given; usage: softless %s %s; see 'softless %s --help'",
-                         given, given == 1 ? " is" : "s are", p->verb->name, p->verb->arguments,
-                         p->verb->name);
-    *first = optind;
-    return SL_OK;
 }
 
 /* ---- context, log, signals ---- */

@@ -93,7 +93,7 @@ static sl_status measure(sl_context *ctx, const struct config_args *a, const cha
         const int32_t labels[MEASURED_BATCH] = {0};
         if (st == SL_OK)
             st = images ? time_steps(trainer, images, labels, &seconds)
-                        : cli_usage("out of memory for %d images", MEASURED_BATCH);
+                        : cli_error(SL_ERR_MEMORY, "out of memory for %d images", MEASURED_BATCH);
         free(images);
     }
     if (st == SL_OK)
@@ -202,7 +202,7 @@ int cli_config(const struct cli_verb *verb, int argc, char **argv)
         {"origin", 0, CLI_FLAG, &a.origin, NULL, "show: say where each value came from"},
         {"gflops", 0, CLI_REAL, &a.gflops, "G", "check: hours at so many GFLOP/s"},
         {"measure", 0, CLI_FLAG, &a.measure, NULL, "check: hours at the speed of two steps here"},
-        {"format", 0, CLI_TEXT, &a.format_text, "FORMAT", "check: text or json (one a line)"},
+        {"format", 0, CLI_TEXT, &a.format_text, "text|json", "of check; JSON is a line each"},
     };
     const struct cli_parse p = {verb,       options, sizeof options / sizeof options[0],
                                 &a.machine, 1,       -1};

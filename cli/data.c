@@ -91,10 +91,10 @@ int cli_data(const struct cli_verb *verb, int argc, char **argv)
 {
     struct arguments a = {.format = "text", .on_bad = "keep", .shard_images = 1000};
     const struct cli_option options[] = {
-        {"format", 0, CLI_TEXT, &a.format, "FORMAT", "of info: text or json"},
+        {"format", 0, CLI_TEXT, &a.format, "text|json", "of info"},
         {"shard-images", 0, CLI_INT, &a.shard_images, "N", "of pack: images a shard (1000)"},
-        {"on-bad", 0, CLI_TEXT, &a.on_bad, "POLICY",
-         "of pack: keep (default: images are not decoded), stop, or skip bad images"},
+        {"on-bad", 0, CLI_TEXT, &a.on_bad, "keep|stop|skip",
+         "of pack, bad images: keep (default; images are not decoded), stop there, or leave out"},
         {"seed", 0, CLI_INT, &a.seed, "S", "of pack: of the order of the images (0)"},
         {"in-order", 0, CLI_FLAG, &a.in_order, NULL, "of pack: do not shuffle"},
         {"quiet", 'q', CLI_FLAG, &a.quiet, NULL, "no progress"},

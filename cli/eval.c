@@ -152,14 +152,14 @@ int cli_eval(const struct cli_verb *verb, int argc, char **argv)
          "model.image_size (positions are resampled), length, h, alpha, bias or precision other "
          "than in "
          "training; may be repeated"},
-        {"classes", 0, CLI_TEXT, &classes, "WHICH",
-         "all: the model's; intersect: those that the data set names too"},
+        {"classes", 0, CLI_TEXT, &classes, "all|intersect",
+         "all: the model's (default); intersect: those that the data set names too"},
         {"labels", 0, CLI_TEXT, &o.labels, "FILE",
          "JSON labels, several for an image: ReaL's list, or by file name"},
         {"batch", 0, CLI_INT, &batch, "N", "images a pass (default 32)"},
         {"max-bad", 0, CLI_REAL, &o.max_bad_fraction, "SHARE",
          "leave out, and count, up to this share of damaged images (default 0)"},
-        {"format", 0, CLI_TEXT, &format_text, "FORMAT", "text or json"},
+        {"format", 0, CLI_TEXT, &format_text, "text|json", "of the output"},
         {"attention-stats", 0, CLI_FLAG, &attention, NULL,
          "zero weights, zero tiles, dead heads and row mass of every block"},
         {"require-top1", 0, CLI_REAL, &require, "PERCENT", "exit 1 below this accuracy"},
@@ -192,7 +192,7 @@ int cli_eval(const struct cli_verb *verb, int argc, char **argv)
     if (st == SL_OK && attention) {
         o.attention = calloc(info.depth * info.heads, sizeof *o.attention);
         if (!o.attention)
-            st = cli_usage("out of memory for the statistics of attention");
+            st = cli_error(SL_ERR_MEMORY, "out of memory for the statistics of attention");
     }
     if (st == SL_OK)
         st = sl_evaluate(model, &o, &result);

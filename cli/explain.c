@@ -195,7 +195,7 @@ int cli_explain(const struct cli_verb *verb, int argc, char **argv)
          "folder of the pictures IMAGE.attention.png (default: here)"},
         {"weights", 0, CLI_FLAG, &a.weights, NULL,
          "write IMAGE.attention.npy too: all weights, float32 [blocks, heads, L, L]"},
-        {"format", 0, CLI_TEXT, &a.format_text, "FORMAT", "text, json or csv"},
+        {"format", 0, CLI_TEXT, &a.format_text, "text|json|csv", "of the figures"},
     };
     const struct cli_parse p = {verb,       options, sizeof options / sizeof options[0],
                                 &a.machine, 2,       -1};

@@ -82,11 +82,11 @@ int cli_import(const struct cli_verb *verb, int argc, char **argv)
         {"heads", 0, CLI_INT, &a.heads, "N", "attention heads, where the file does not say"},
         {"image-size", 0, CLI_TEXT, &a.image_size, "SIZE",
          "side in pixels, or HEIGHTxWIDTH: positions are resampled (default: the file's)"},
-        {"pixels", 0, CLI_TEXT, &a.pixels, "KIND",
-         "normalisation in training: half ([-1, 1], default) or imagenet"},
-        {"positions", 0, CLI_TEXT, &a.positions, "KIND",
-         "resampling to another image size: linear (default for big_vision), antialiased (bicubic; "
-         "default for timm, torchvision) or bicubic (DINOv2)"},
+        {"pixels", 0, CLI_TEXT, &a.pixels, "half|imagenet",
+         "normalisation in training: half is [-1, 1] (default)"},
+        {"positions", 0, CLI_TEXT, &a.positions, "linear|antialiased|bicubic",
+         "resampling to another image size: linear is the default for big_vision, antialiased "
+         "(bicubic) for timm and torchvision; bicubic is DINOv2's"},
         {"part", 0, CLI_TEXT, &a.part, "NAME", "the model inside a file that holds several: img"},
     };
     const struct cli_parse p = {verb,       options, sizeof options / sizeof options[0],

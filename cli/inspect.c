@@ -8,7 +8,7 @@ int cli_inspect(const struct cli_verb *verb, int argc, char **argv)
     struct cli_machine machine = {0};
     const char *format_text = "text";
     const struct cli_option options[] = {
-        {"format", 0, CLI_TEXT, &format_text, "FORMAT", "text or json"},
+        {"format", 0, CLI_TEXT, &format_text, "text|json", "of the output"},
     };
     const struct cli_parse p = {verb, options, sizeof options / sizeof options[0], &machine, 1, 1};
     int first;

@@ -158,7 +158,7 @@ sl_status plot_point_of(struct plot *p, size_t panel, size_t series, const char 
     }
     struct plot_point *grown = realloc(p->points, (p->n + 1) * sizeof *grown);
     if (!grown)
-        return cli_usage("out of memory for %zu points", p->n + 1);
+        return cli_error(SL_ERR_MEMORY, "out of memory for %zu points", p->n + 1);
     p->points = grown;
     *point = &grown[p->n++];
     **point = (struct plot_point){.panel = panel, .series = series, .at = NAN};
@@ -312,7 +312,7 @@ int cli_plot(const struct cli_verb *verb, int argc, char **argv)
                            &studies[s]);
     }
     if (st == SL_OK && !(p = calloc(1, sizeof *p)))
-        st = cli_usage("out of memory");
+        st = cli_error(SL_ERR_MEMORY, "out of memory");
     if (p) {
         p->x = sizes ? PLOT_SIDE : PLOT_HOURS;
         p->name = sizes ? "sizes" : "figure";

@@ -325,14 +325,15 @@ static sl_status run_gnuplot(const struct plot *p, const char *out)
         _exit(127);
     }
     if (pid < 0 || waitpid(pid, &status, 0) != pid)
-        return cli_unavailable("gnuplot cannot be started: %s", strerror(errno));
+        return cli_error(SL_ERR_UNAVAILABLE, "gnuplot cannot be started: %s", strerror(errno));
     if (WIFEXITED(status) && WEXITSTATUS(status) == 127)
-        return cli_unavailable("gnuplot is not installed, so there is no figure; %s/%s.csv has "
-                               "the points; install gnuplot-nox and give the same command",
-                               out, p->name);
+        return cli_error(SL_ERR_UNAVAILABLE,
+                         "gnuplot is not installed, so there is no figure; %s/%s.csv has "
+                         "the points; install gnuplot-nox and give the same command",
+                         out, p->name);
     if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
-        return cli_unavailable("gnuplot failed on %s/%s.gp; %s/%s.csv has the points", out, p->name,
-                               out, p->name);
+        return cli_error(SL_ERR_UNAVAILABLE, "gnuplot failed on %s/%s.gp; %s/%s.csv has the points",
+                         out, p->name, out, p->name);
     printf("figure: %s/%s.png, %s/%s.svg; data: %s/%s.csv\n", out, p->name, out, p->name, out,
            p->name);
     return SL_OK;

@@ -141,7 +141,7 @@ int cli_predict(const struct cli_verb *verb, int argc, char **argv)
     struct predict_args a = {.format_text = "text", .top = 5};
     const struct cli_option options[] = {
         {"top", 0, CLI_INT, &a.top, "K", "classes to print (default 5)"},
-        {"format", 0, CLI_TEXT, &a.format_text, "FORMAT", "text, json or csv"},
+        {"format", 0, CLI_TEXT, &a.format_text, "text|json|csv", "of the output"},
         {"logits", 0, CLI_FLAG, &a.logits, NULL,
          "print all logits too (csv: a row for every class)"},
         {"set", 0, CLI_LIST, &a.set, "KEY=VALUE",

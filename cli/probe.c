@@ -274,7 +274,7 @@ int cli_probe(const struct cli_verb *verb, int argc, char **argv)
         {"max-bad", 0, CLI_REAL, &o.max_bad_fraction, "X",
          "share of images that may be undecodable (0.01)"},
         {"batch", 0, CLI_INT, &t.batch, "N", "images a pass (default 32)"},
-        {"format", 0, CLI_TEXT, &t.format, "FORMAT", "text, json or csv"},
+        {"format", 0, CLI_TEXT, &t.format, "text|json|csv", "of the table"},
         {"csv", 0, CLI_TEXT, &t.csv, "FILE", "writes the CSV too"},
     };
     const struct cli_parse p = {verb, options, sizeof options / sizeof options[0], &machine, 1, 1};

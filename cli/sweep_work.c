@@ -103,7 +103,7 @@ static sl_status start(struct worker *w, size_t run)
     close(fd);
     free(isa);
     if (pid < 0)
-        return cli_usage("cannot start a process: %s", strerror(errno));
+        return cli_error(SL_ERR_MEMORY, "cannot start a process: %s", strerror(errno));
     w->jobs[w->n_jobs++] = (struct job){pid, run};
     return SL_OK;
 }
@@ -272,7 +272,7 @@ sl_status cli_sweep_work(sl_study *study, const struct cli_work *given, int *cod
     w.tries = calloc(n, sizeof *w.tries);
     w.not_before = calloc(n, sizeof *w.not_before);
     if (st == SL_OK && !(w.tries && w.not_before))
-        st = cli_usage("out of memory for %zu runs", n);
+        st = cli_error(SL_ERR_MEMORY, "out of memory for %zu runs", n);
     if (st == SL_OK) {
         catch (on_signal);
         st = loop(&w);

@@ -147,7 +147,7 @@ int cli_train(const struct cli_verb *verb, int argc, char **argv)
         {"reset-head", 0, CLI_FLAG, &a.options.reset_head, NULL, "with --init: a new head"},
         {"strict", 0, CLI_FLAG, &a.options.strict, NULL, "a damaged checkpoint is an error"},
         {"dry-run", 0, CLI_FLAG, &a.dry_run, NULL, "print the resolved recipe and stop"},
-        {"format", 0, CLI_TEXT, &a.format, "FORMAT", "text or json"},
+        {"format", 0, CLI_TEXT, &a.format, "text|json", "of the result"},
         {"require-top1", 0, CLI_REAL, &a.require_top1, "PERCENT", "exit 1 below this accuracy"},
     };
     const struct cli_parse p = {verb,       options, sizeof options / sizeof options[0],

@@ -6,9 +6,11 @@ cd "$work"
 # ---- help and version ----
 expect_out 'train +train a recipe' "$program" --help
 expect_out 'kernels: ' "$program" --version
-for verb in train eval probe predict inspect import config bench data; do
+for verb in train eval probe predict explain inspect import export config sweep plot bench data; do
     expect_out 'Examples:' "$program" $verb --help
     expect_out 'Examples:' "$program" help $verb
+    "$program" $verb --help | sed -n '/^Options:/,$p' | grep -E '.{101}' && fail "long lines in the help of $verb"
+    [ -z "$("$program" $verb --help | grep -oE '^  -[a-z],' | sort | uniq -d)" ] || fail "a letter means two options of $verb"
 done
 
 # ---- usage ----
@@ -193,4 +195,4 @@ if [ "$(id -u)" != 0 ]; then
     expect 73 "locked" "$program" train tiny.yaml -q --run-dir locked/run
 fi
 
-finish 84
+finish 92
