@@ -32,10 +32,10 @@ static sl_status show(const char *path, const struct config_args *a)
     return st;
 }
 
-static sl_status keys(void)
+static sl_status print_text_of(sl_status (*make)(char **text))
 {
     char *text = NULL;
-    const sl_status st = sl_recipe_keys_text(&text);
+    const sl_status st = make(&text);
     if (st == SL_OK)
         fputs(text, stdout);
     sl_text_free(&text);
@@ -216,7 +216,9 @@ int cli_config(const struct cli_verb *verb, int argc, char **argv)
     if (st == SL_OK && strcmp(argv[first], "show") == 0 && argc - first == 2)
         st = show(argv[first + 1], &a);
     else if (st == SL_OK && strcmp(argv[first], "keys") == 0 && argc - first == 1)
-        st = keys();
+        st = print_text_of(sl_recipe_keys_text);
+    else if (st == SL_OK && strcmp(argv[first], "list") == 0 && argc - first == 1)
+        st = print_text_of(sl_recipe_list_text);
     else if (st == SL_OK)
         st = cli_usage("usage: softless config %s; see 'softless config --help'", verb->arguments);
     return cli_finish(st);

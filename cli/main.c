@@ -55,8 +55,9 @@ const struct cli_verb cli_verbs[] = {
      "metadata names (pixel_range, mostly -1 1) -> logits [batch, classes]. For timm: "
      "docs/weights.md\n",
      cli_export},
-    {"config", "show RECIPE | check RECIPE... | keys",
-     "a recipe resolved, recipes checked with their cost, or every key with its meaning",
+    {"config", "list | show RECIPE | check RECIPE... | keys",
+     "recipes by name, resolved, checked with their cost; every key with its meaning",
+     "  softless config list\n"
      "  softless config show fashion-mnist\n"
      "  softless config check paper/vit_i1k --set model.variant=B/16 --gflops 20000\n"
      "  softless config check recipes/paper/*.yaml --measure\n"
@@ -88,7 +89,12 @@ const struct cli_verb cli_verbs[] = {
      "  softless data pack photos/ shards/ --shard-images 500   # photos/ as tar shards\n"
      "  softless data pack --in-order wds:old/ shards/              # .tar.gz, .xz, .zst as plain "
      "shards\n"
-     "  softless data index 'imagenet/train-{0000..1023}.tar'   # opens at once from now on\n",
+     "  softless data index 'imagenet/train-{0000..1023}.tar'   # opens at once from now on\n"
+     "\n"
+     "SPEC: fashion-mnist:train|test, mnist:..., cifar10:..., cifar100:..., or with a folder\n"
+     "mnist:DIR:train; idx:DIR:train|test or idx:IMAGES,LABELS; a folder of class folders with JPEG\n"
+     "and PNG files; tar shards DIR/shard-{000000..000127}.tar or wds:DIR;\n"
+     "synthetic:n=1000,classes=10,size=32,seed=0. [:5000] behind it keeps the first 5000.\n",
      cli_data},
 };
 const size_t cli_n_verbs = sizeof cli_verbs / sizeof cli_verbs[0];

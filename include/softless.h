@@ -232,6 +232,9 @@ SL_API sl_status sl_recipe_get(const sl_recipe *recipe, const char *key, char **
 /* Every recipe key with type, default and meaning, as plain text for --help. Owned by the caller.
  */
 SL_API sl_status sl_recipe_keys_text(char **text);
+/* The recipes that sl_recipe_load finds by name, here and installed: a line each, with the command
+ * that its file begins with. *text owned by the caller. */
+SL_API sl_status sl_recipe_list_text(char **text);
 SL_API void sl_text_free(char **text);
 
 /* What a training by a recipe costs. */

@@ -50,6 +50,13 @@ sl_status sl_recipe_keys_text(char **text)
     return sl_options_help(text);
 }
 
+sl_status sl_recipe_list_text(char **text)
+{
+    if (!text)
+        SL_FAIL(SL_ERR_ARGUMENT, "sl_recipe_list_text: text must not be NULL");
+    return sl_recipe_list(text);
+}
+
 void sl_text_free(char **text)
 {
     if (text) {

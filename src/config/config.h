@@ -158,6 +158,10 @@ sl_status sl_augment_apply(struct sl_config *config);
 /* Zero-initialised recipe with every default. */
 sl_status sl_recipe_init(struct sl_recipe *recipe);
 void sl_recipe_clear(struct sl_recipe *recipe);
+/* The file of a recipe given by path or by name; sl_free. SL_ERR_INPUT with the nearest name. */
+sl_status sl_recipe_find(const char *name, char **path);
+/* A line for each recipe that has a name: the name, and the command that its file begins with. */
+sl_status sl_recipe_list(char **text);
 /* A recipe file by path, or by name under the installed recipes; not yet resolved. */
 sl_status sl_recipe_read(const char *path, struct sl_recipe *recipe);
 /* The same for a recipe with a sweep: each leaf below `sweep:` goes to the sink, its key without

@@ -5,20 +5,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/alloc.h"
 #include "base/io.h"
 #include "config/yaml.h"
 
-enum { BASE_LEVELS = 8, FILE_CAP = 1 << 20, SCHEMA = 1, PATH_SIZE = 4096 };
-
-#ifndef SOFTLESS_DATADIR
-#define SOFTLESS_DATADIR "/usr/local/share/softless"
-#endif
-#ifndef SOFTLESS_DATADIR_FROM_BIN
-#define SOFTLESS_DATADIR_FROM_BIN "../share/softless"
-#endif
+enum { BASE_LEVELS = 8, FILE_CAP = 1 << 20, SCHEMA = 1 };
 
 sl_status sl_recipe_init(struct sl_recipe *recipe)
 {
@@ -188,49 +180,6 @@ sl_status sl_recipe_parse(struct sl_recipe *recipe, const char *path, const char
     return parse_all(recipe, NULL, path, text, size);
 }
 
-/* Folder of the recipes installed with the running program, "" if /proc does not say: a tree that
- * was installed under another prefix or moved finds its own. */
-static void recipes_of_program(char folder[PATH_SIZE])
-{
-    char program[PATH_SIZE];
-    const ssize_t n = readlink("/proc/self/exe", program, sizeof program);
-    folder[0] = '\0';
-    if (n <= 0 || n == (ssize_t)sizeof program)
-        return;
-    program[n] = '\0';
-    *strrchr(program, '/') = '\0';
-    const int written =
-        snprintf(folder, PATH_SIZE, "%s/" SOFTLESS_DATADIR_FROM_BIN "/recipes", program);
-    if (written < 0 || written >= PATH_SIZE)
-        folder[0] = '\0';
-}
-
-/* A path that exists, or the name of a recipe: ./recipes, then the installed ones. */
-static sl_status find_recipe(const char *name, char **path)
-{
-    char beside[PATH_SIZE];
-    recipes_of_program(beside);
-    const char *const folders[] = {"recipes", beside, SOFTLESS_DATADIR "/recipes"};
-    char *found = sl_strdup(name);
-    for (size_t i = 0; found && !sl_is_file(found) && i < sizeof folders / sizeof *folders; i++) {
-        if (!folders[i][0])
-            continue;
-        sl_free(found);
-        found = sl_asprintf("%s/%s.yaml", folders[i], name);
-    }
-    if (!found)
-        return SL_ERR_MEMORY;
-    if (!sl_is_file(found)) {
-        sl_free(found);
-        SL_FAIL(SL_ERR_INPUT,
-                "no recipe '%s': neither a file, nor recipes/%s.yaml, nor among the installed ones "
-                "(%s)",
-                name, name, folders[2]);
-    }
-    *path = found;
-    return SL_OK;
-}
-
 sl_status sl_recipe_read(const char *path, struct sl_recipe *recipe)
 {
     return sl_recipe_read_study(path, NULL, recipe);
@@ -244,7 +193,7 @@ sl_status sl_recipe_read_study(const char *path, const struct sl_sweep_sink *swe
     size_t size;
     sl_status st = SL_OK;
     SL_TRY_FREE(sl_recipe_init(&r));
-    SL_TRY_FREE(find_recipe(path, &file));
+    SL_TRY_FREE(sl_recipe_find(path, &file));
     SL_TRY_FREE(read_recipe_file(file, &text, &size));
     SL_TRY_FREE(parse_all(&r, sweep, file, text, size));
     *recipe = r;

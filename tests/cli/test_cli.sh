@@ -34,6 +34,8 @@ expect 64 "SOFTLESS_THREADS is 'many'" env SOFTLESS_THREADS=many "$program" eval
 
 # ---- recipes ----
 expect_out 'alpha: 0.5  # --set' "$program" config show tiny.yaml --set model.alpha=0.5 --origin
+expect_out '^fashion-mnist +softless train fashion-mnist$' bash -c "cd '$root' && '$program' config list"
+expect 66 "did you mean 'paper/fig2-l49'" bash -c "cd '$root' && '$program' config show paper/fig2-49"
 expect_out 'model.h \(softmax\|relu' "$program" config keys
 expect 66 "no recipe 'nope'" "$program" config show nope
 expect 78 "did you mean 'model.width'" "$program" config show tiny.yaml --set model.widht=3
@@ -195,4 +197,4 @@ if [ "$(id -u)" != 0 ]; then
     expect 73 "locked" "$program" train tiny.yaml -q --run-dir locked/run
 fi
 
-finish 92
+finish 94

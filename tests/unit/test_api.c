@@ -71,6 +71,7 @@ static void test_null_and_out_of_range(void **state)
     REFUSED(sl_recipe_get(recipe, NULL, &text));
     REFUSED(sl_recipe_get(recipe, "seed", NULL));
     REFUSED(sl_recipe_keys_text(NULL));
+    REFUSED(sl_recipe_list_text(NULL));
     REFUSED(sl_model_load(NULL, "x", &m));
     REFUSED(sl_model_load(ctx, NULL, &m));
     REFUSED(sl_model_load(ctx, "x", NULL));
