@@ -37,11 +37,17 @@ struct cli_machine {
 
 struct cli_verb {
     const char *name, *arguments, *summary;
-    const char *examples; /* shown first in the help, one command a line */
+    const char
+        *examples;     /* shown first in the help, one command a line; prose after a blank line */
+    const char *words; /* what the first argument may be, if that is a word; else NULL */
     int (*run)(const struct cli_verb *verb, int argc, char **argv);
 };
 extern const struct cli_verb cli_verbs[];
 extern const size_t cli_n_verbs;
+
+/* What --help does with the options of a verb: prints them, but where manuals are made. */
+typedef void cli_help_fn(const struct cli_verb *verb, const struct cli_option *all, size_t n);
+extern cli_help_fn *cli_help;
 
 /* Parses argv[1..]; --help is handled (*exit_now). machine may be NULL. On SL_OK *first is the
  * first positional argument, of which there are min .. max. */

@@ -4,29 +4,29 @@
 #include <signal.h>
 #include <string.h>
 
-#include "cli.h"
+#include "manual.h"
 
 const struct cli_verb cli_verbs[] = {
     {"train", "RECIPE [--set key=value ...]", "train a recipe, or go on with its run",
      "  softless train fashion-mnist\n"
      "  softless train recipes/fashion-mnist.yaml --set model.h=softmax --set seed=1\n"
      "  softless train my.yaml --run-dir runs/trial --threads 4\n",
-     cli_train},
+     NULL, cli_train},
     {"eval", "RUN|WEIGHTS [--data SPEC]", "accuracy of a model on a data set",
      "  softless eval runs/fashion-mnist-0123456789ab\n"
      "  softless eval model.safetensors --data fashion-mnist:test --format json\n"
      "  softless eval i21k.safetensors --data imagenet/val --classes intersect\n"
      "  softless eval i1k.safetensors --data imagenet/val --labels real.json\n",
-     cli_eval},
+     NULL, cli_eval},
     {"probe", "RUN|WEIGHTS --data A,B,C", "few-shot linear probe of the features on data sets",
      "  softless probe model.safetensors --data fashion-mnist\n"
      "  softless probe model.safetensors --data birds,cars,pets --shots 10 --csv probe.csv\n"
      "  softless probe runs/fashion-mnist-0123456789ab --data stamps/ --knn 20 --format json\n",
-     cli_probe},
+     NULL, cli_probe},
     {"predict", "RUN|WEIGHTS IMAGE...", "classes of JPEG and PNG files",
      "  softless predict model.safetensors shoe.png coat.jpg\n"
      "  softless predict model.safetensors *.png --top 1 --format csv\n",
-     cli_predict},
+     NULL, cli_predict},
     {"explain", "RUN|WEIGHTS IMAGE...", "what every attention head looks at in an image",
      "  softless explain runs/fashion-mnist-0123456789ab shoe.png --out maps\n"
      "  softless explain model.safetensors *.jpg --out maps --weights --format csv > heads.csv\n"
@@ -36,17 +36,17 @@ const struct cli_verb cli_verbs[] = {
      "that looks nowhere. Figures of a head: mass = sum of a query's weights (mean, least, most);\n"
      "entropy of where it looks, 1 = everywhere alike; zeros = share of weights that are 0; dead\n"
      "rows = share of queries without any weight; distance it looks, in pixels of the input.\n",
-     cli_explain},
+     NULL, cli_explain},
     {"inspect", "FILE|RUN", "what a weights file or a run directory is",
      "  softless inspect model.safetensors\n"
      "  softless inspect runs/fashion-mnist-0123456789ab --format json\n",
-     cli_inspect},
+     NULL, cli_inspect},
     {"import", "FILE --out WEIGHTS", "weights of big_vision, timm or torchvision",
      "  softless import S_16-i21k.npz --out s16.safetensors\n"
      "  softless import vit_small_patch16_224.safetensors --heads 6 --out s16.safetensors\n"
      "  softless import vit_b_16.safetensors --heads 12 --pixels imagenet --out b16.safetensors\n"
      "  softless train my.yaml --init s16.safetensors --reset-head --set model.h=relu\n",
-     cli_import},
+     NULL, cli_import},
     {"export", "RUN|WEIGHTS --out FILE", "a model as ONNX, or as safetensors with timm's names",
      "  softless export runs/fashion-mnist-0123456789ab --out model.onnx\n"
      "  softless export runs/fashion-mnist-0123456789ab --out model.safetensors\n"
@@ -54,7 +54,7 @@ const struct cli_verb cli_verbs[] = {
      "ONNX (opset 17): images [batch, 3, height, width], RGB, scaled to the range that the file's\n"
      "metadata names (pixel_range, mostly -1 1) -> logits [batch, classes]. For timm: "
      "docs/weights.md\n",
-     cli_export},
+     NULL, cli_export},
     {"config", "list | show RECIPE | check RECIPE... | keys",
      "recipes by name, resolved, checked with their cost; every key with its meaning",
      "  softless config list\n"
@@ -63,24 +63,24 @@ const struct cli_verb cli_verbs[] = {
      "  softless config check recipes/paper/*.yaml --measure\n"
      "  softless config show my.yaml --set model.alpha=0.5 --origin\n"
      "  softless config keys\n",
-     cli_config},
+     "list show check keys", cli_config},
     {"sweep", "STUDY [--plan | --status]", "the runs of a recipe with axes, those that are missing",
      "  softless sweep paper/fig2-l49 --plan --gflops 150\n"
      "  softless sweep paper/fig2-l49 --jobs 2\n"
      "  softless sweep paper/fig2-l49 --status\n"
      "  softless sweep paper/fig3-l49 --from studies/fig2-l49/sweep.csv\n"
      "  softless sweep my.yaml --dir /shared/my-study --set train.total_steps=500\n",
-     cli_sweep},
+     NULL, cli_sweep},
     {"plot", "STUDY...", "the figure of a study: CSV, SVG and PNG, and a report",
      "  softless plot paper/fig2-l49\n"
      "  softless plot paper/fig2-l49 paper/fig2-l196 --out figures   # a panel each\n"
      "  softless plot paper/fig2-l49 --report\n",
-     cli_plot},
+     NULL, cli_plot},
     {"bench", "attention | train RECIPE | infer RECIPE", "speed against the peak of the same run",
      "  softless bench attention --phi relu,softmax --len 49,196,784 --pass fwd,fwd+bwd\n"
      "  softless bench train vit-s16-bench --steps 10\n"
      "  softless bench infer vit-s16-bench --batch 1\n",
-     cli_bench},
+     "attention train infer", cli_bench},
     {"data", "info|index SPEC, pack SPEC FOLDER",
      "what a data set holds; tar shards and their index",
      "  softless data info fashion-mnist:train            # classes, counts, sizes, bad files\n"
@@ -92,10 +92,11 @@ const struct cli_verb cli_verbs[] = {
      "  softless data index 'imagenet/train-{0000..1023}.tar'   # opens at once from now on\n"
      "\n"
      "SPEC: fashion-mnist:train|test, mnist:..., cifar10:..., cifar100:..., or with a folder\n"
-     "mnist:DIR:train; idx:DIR:train|test or idx:IMAGES,LABELS; a folder of class folders with JPEG\n"
+     "mnist:DIR:train; idx:DIR:train|test or idx:IMAGES,LABELS; a folder of class folders with "
+     "JPEG\n"
      "and PNG files; tar shards DIR/shard-{000000..000127}.tar or wds:DIR;\n"
      "synthetic:n=1000,classes=10,size=32,seed=0. [:5000] behind it keeps the first 5000.\n",
-     cli_data},
+     "info index pack", cli_data},
 };
 const size_t cli_n_verbs = sizeof cli_verbs / sizeof cli_verbs[0];
 
@@ -105,7 +106,9 @@ static int print_usage(void)
            "Usage: softless VERB ... ; 'softless VERB --help' shows examples and options\n\n");
     for (size_t i = 0; i < cli_n_verbs; i++)
         printf("  %-8s %s\n", cli_verbs[i].name, cli_verbs[i].summary);
-    printf("\n  softless --version   version, libraries, instruction set\n");
+    printf("\n  softless --version                        version, libraries, instruction set\n"
+           "  softless help --man DIR                   manual pages, written there\n"
+           "  softless help --completion bash|zsh|fish  a script for that shell\n");
     return cli_finish(SL_OK);
 }
 
@@ -128,6 +131,17 @@ static int unknown_verb(const char *word)
                                 near ? "'?" : ""));
 }
 
+/* softless help --man DIR | --completion SHELL */
+static int print_manual(int argc, char **argv)
+{
+    if (argc == 4 && strcmp(argv[2], "--man") == 0)
+        return cli_finish(cli_manual(argv[3]));
+    if (argc == 4 && strcmp(argv[2], "--completion") == 0)
+        return cli_finish(cli_completion(argv[3]));
+    return cli_finish(cli_usage("usage: softless help VERB, help --man DIR, or help --completion "
+                                "bash|zsh|fish"));
+}
+
 int main(int argc, char **argv)
 {
     signal(SIGPIPE, SIG_IGN);
@@ -142,9 +156,11 @@ int main(int argc, char **argv)
         printf("%s", sl_build_info());
         return cli_finish(SL_OK);
     }
+    const bool help_verb = strcmp(word, "help") == 0;
+    if (help_verb && argv[2][0] == '-')
+        return print_manual(argc, argv);
     static char help[] = "--help";
     char *help_argv[] = {argv[0], help, NULL};
-    const bool help_verb = strcmp(word, "help") == 0;
     const struct cli_verb *verb = find_verb(help_verb ? argv[2] : word);
     if (!verb)
         return unknown_verb(help_verb ? argv[2] : word);

@@ -79,6 +79,8 @@ static void print_help(const struct cli_verb *verb, const struct cli_option *all
     }
 }
 
+cli_help_fn *cli_help = print_help;
+
 static sl_status store(const struct cli_option *o, const char *text)
 {
     char *end = NULL;
@@ -155,7 +157,7 @@ sl_status cli_parse(const struct cli_parse *p, int argc, char **argv, int *first
         while (c != LONG_BASE + (int)i && (c >= LONG_BASE || all[i].letter != c))
             i++;
         if (!all[i].value) {
-            print_help(p->verb, all, n);
+            cli_help(p->verb, all, n);
             *exit_now = true;
             return SL_OK;
         }

@@ -68,6 +68,27 @@ file(GLOB CLI_SOURCES CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/cli/*.c)
 add_executable(softless ${CLI_SOURCES})
 target_link_libraries(softless PRIVATE softless_static softless_flags)
 
+# Manual pages and completion scripts are made of the program's own tables.
+if(NOT SOFTLESS_SANITIZE AND NOT CMAKE_CROSSCOMPILING)
+    set(manual ${CMAKE_BINARY_DIR}/manual)
+    add_custom_command(OUTPUT ${manual}/softless.fish
+        COMMAND softless help --man ${manual}
+        COMMAND softless help --completion bash > ${manual}/softless.bash
+        COMMAND softless help --completion zsh > ${manual}/softless.zsh
+        COMMAND softless help --completion fish > ${manual}/softless.fish
+        DEPENDS softless COMMENT "Manual pages and completion scripts")
+    add_custom_target(softless_manual ALL DEPENDS ${manual}/softless.fish)
+    foreach(section 1 5)
+        install(DIRECTORY ${manual}/ DESTINATION ${CMAKE_INSTALL_MANDIR}/man${section}
+            FILES_MATCHING PATTERN "*.${section}")
+    endforeach()
+    set(share ${CMAKE_INSTALL_DATADIR})
+    install(FILES ${manual}/softless.bash DESTINATION ${share}/bash-completion/completions
+        RENAME softless)
+    install(FILES ${manual}/softless.zsh DESTINATION ${share}/zsh/site-functions RENAME _softless)
+    install(FILES ${manual}/softless.fish DESTINATION ${share}/fish/vendor_completions.d)
+endif()
+
 # ---- install ----
 # Everything finds its neighbours by where it lies, so that an installed tree can be moved.
 if(NOT SOFTLESS_SANITIZE)

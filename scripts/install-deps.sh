@@ -26,6 +26,7 @@ test dataset-fashion-mnist     a real data set for the loader and the program
 test clang                     second compiler, sanitizers, fuzzers
 test libclang-rt-14-dev        sanitizer and fuzzer run times
 test binutils                  nm: exported symbols
+test mandoc                    checks the manual pages
 '
 
 want=${1:-all}

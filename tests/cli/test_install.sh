@@ -22,6 +22,14 @@ unset LD_LIBRARY_PATH
 mkdir elsewhere
 (cd elsewhere && expect_out 'name: "fashion-mnist"' "$prefix/bin/softless" config show fashion-mnist)
 
+# ---- manual pages and completion ----
+share=$prefix/share
+for file in man/man1/softless.1 man/man1/softless-train.1 man/man5/softless-recipe.5 \
+    bash-completion/completions/softless zsh/site-functions/_softless fish/vendor_completions.d/softless.fish; do
+    [ -s "$share/$file" ] || fail "share/$file is not installed"
+    passed=$((passed + 1))
+done
+
 # ---- a model, and what the program says of an image ----
 "$prefix/bin/softless" train tiny.yaml -q --set 'data.eval_ops=[resize(16)]' --run-dir run >out
 images=$root/tests/golden/images
@@ -116,4 +124,4 @@ for header in softless_explain softless_probe softless_study; do
     cc -std=c11 $strict -c header.c $(pkg-config --cflags softless) || fail "$header.h alone"
 done
 
-finish 48
+finish 54
