@@ -113,6 +113,12 @@ struct cli_work {
 /* Executes what is missing. *code is the exit code: of the first failed run, or 75 when stopped. */
 sl_status cli_sweep_work(sl_study *study, const struct cli_work *work, int *code);
 
+/* ---- train --max-restarts: supervise.c ---- */
+/* Runs `train` in a child process until it ends with anything but 75, restarted at most
+ * max_restarts times and never after two tries that came no further. *step is where the child notes
+ * its step. Returns the exit code. */
+int cli_supervise(long max_restarts, int (*train)(void *user), void *user, uint64_t **step);
+
 /* ---- verbs ---- */
 int cli_train(const struct cli_verb *verb, int argc, char **argv);
 int cli_eval(const struct cli_verb *verb, int argc, char **argv);

@@ -14,12 +14,16 @@ struct train_args {
     sl_train_options options;
     const char *format;
     double require_top1;
+    long max_restarts;
     bool dry_run;
+    const char *recipe;
+    uint64_t *reached; /* the step, for a supervising process; NULL without one */
 };
 
 struct screen {
     bool terminal, quiet;
     uint64_t printed_step;
+    uint64_t *reached;
 };
 
 static void show_time(char out[32], double s)
@@ -37,6 +41,8 @@ static void on_progress(void *user, const sl_train_progress *p)
     struct screen *s = user;
     char eta[32], line[256];
     const bool last = p->step == p->total_steps;
+    if (s->reached)
+        *s->reached = p->step;
     if (s->quiet)
         return;
     if (!s->terminal && !last && p->step < s->printed_step + p->total_steps / 20)
@@ -101,18 +107,19 @@ static sl_status dry_run(const sl_recipe *recipe)
     return st;
 }
 
-static sl_status run(struct train_args *a, const char *path, bool *missed)
+static sl_status run(struct train_args *a, bool *missed)
 {
     sl_context *ctx = NULL;
     sl_recipe *recipe = NULL;
     sl_train_result result;
     enum cli_format format;
     sl_status st = cli_format_parse(a->format, false, &format);
-    struct screen screen = {isatty(STDERR_FILENO) && !getenv("NO_COLOR"), a->machine.quiet, 0};
+    struct screen screen = {isatty(STDERR_FILENO) && !getenv("NO_COLOR"), a->machine.quiet, 0,
+                            a->reached};
     if (st == SL_OK)
         st = cli_open(&a->machine, &ctx);
     if (st == SL_OK)
-        st = sl_recipe_load(path, a->set.items, a->set.n, &recipe);
+        st = sl_recipe_load(a->recipe, a->set.items, a->set.n, &recipe);
     if (st == SL_OK && a->dry_run) {
         st = dry_run(recipe);
     } else if (st == SL_OK) {
@@ -133,6 +140,18 @@ static sl_status run(struct train_args *a, const char *path, bool *missed)
     return st;
 }
 
+static int train_once(void *user)
+{
+    struct train_args *a = user;
+    bool missed = false;
+    const int code = cli_finish(run(a, &missed));
+    if (code == 0 && missed) {
+        fprintf(stderr, "softless: top-1 is below the required %g%%\n", a->require_top1);
+        return 1;
+    }
+    return code;
+}
+
 int cli_train(const struct cli_verb *verb, int argc, char **argv)
 {
     struct train_args a = {.format = "text"};
@@ -146,6 +165,8 @@ int cli_train(const struct cli_verb *verb, int argc, char **argv)
         {"init", 0, CLI_TEXT, &a.options.init, "WEIGHTS", "start from these weights, or a run's"},
         {"reset-head", 0, CLI_FLAG, &a.options.reset_head, NULL, "with --init: a new head"},
         {"strict", 0, CLI_FLAG, &a.options.strict, NULL, "a damaged checkpoint is an error"},
+        {"max-restarts", 0, CLI_INT, &a.max_restarts, "N",
+         "go on by itself, up to N times, after a signal stopped or killed the training"},
         {"dry-run", 0, CLI_FLAG, &a.dry_run, NULL, "print the resolved recipe and stop"},
         {"format", 0, CLI_TEXT, &a.format, "text|json", "of the result"},
         {"require-top1", 0, CLI_REAL, &a.require_top1, "PERCENT", "exit 1 below this accuracy"},
@@ -153,14 +174,13 @@ int cli_train(const struct cli_verb *verb, int argc, char **argv)
     const struct cli_parse p = {verb,       options, sizeof options / sizeof options[0],
                                 &a.machine, 1,       1};
     int first;
-    bool stop, missed = false;
-    sl_status st = cli_parse(&p, argc, argv, &first, &stop);
-    if (st == SL_OK && !stop)
-        st = run(&a, argv[first], &missed);
-    const int code = cli_finish(st);
-    if (code == 0 && missed) {
-        fprintf(stderr, "softless: top-1 is below the required %g%%\n", a.require_top1);
-        return 1;
-    }
-    return code;
+    bool stop;
+    const sl_status st = cli_parse(&p, argc, argv, &first, &stop);
+    if (st != SL_OK || stop)
+        return cli_finish(st);
+    if (a.max_restarts && a.options.fresh)
+        return cli_finish(cli_usage("--fresh does not go with --max-restarts; name a --run-dir"));
+    a.recipe = argv[first];
+    return a.max_restarts ? cli_supervise(a.max_restarts, train_once, &a, &a.reached)
+                          : train_once(&a);
 }
