@@ -62,10 +62,15 @@ int cli_exit_code(sl_status status)
     return (unsigned)status < SL_STATUS_COUNT ? codes[status] : 70;
 }
 
+static volatile sig_atomic_t stop_signal; /* the one that asked for a stop, or 0 */
+
 void cli_report(sl_status status)
 {
+    const bool stopped = status == SL_ERR_INTERRUPTED && stop_signal;
     if (status != SL_OK)
-        fprintf(stderr, "softless: %s\n", own_text[0] ? own_text : sl_error_message());
+        fprintf(stderr, "softless: %s%s%s%s\n", own_text[0] ? own_text : sl_error_message(),
+                stopped ? " (signal: " : "", stopped ? strsignal(stop_signal) : "",
+                stopped ? ")" : "");
 }
 
 int cli_leave(sl_status status)
@@ -109,7 +114,7 @@ static bool caught[N_STOP];
 
 static void on_signal(int number)
 {
-    (void)number;
+    stop_signal = number;
     for (size_t i = 0; i < N_STOP; i++)
         if (caught[i])
             signal(stop_signals[i], SIG_DFL);

@@ -97,12 +97,19 @@ static void print_result(const sl_train_result *r, bool json)
            r->core_hours);
 }
 
-static sl_status dry_run(const sl_recipe *recipe)
+/* The resolved recipe, and as comments what it makes. */
+static sl_status dry_run(sl_context *ctx, const sl_recipe *recipe)
 {
     char *text = NULL;
-    const sl_status st = sl_recipe_text(recipe, true, &text);
+    sl_forecast f;
+    sl_status st = sl_recipe_check(ctx, recipe, &f);
     if (st == SL_OK)
-        fputs(text, stdout);
+        st = sl_recipe_text(recipe, true, &text);
+    if (st == SL_OK)
+        printf("%s# %zu parameters, %zu tokens, %.4g GFLOP forward an image\n"
+               "# %llu steps over %zu images, %.4g TFLOP, %.1f MiB besides data\n",
+               text, f.parameters, f.tokens, 1e-9 * f.flops_forward, (unsigned long long)f.steps,
+               f.train_images, 1e-12 * f.flops_train, (double)f.memory_bytes / (1 << 20));
     sl_text_free(&text);
     return st;
 }
@@ -121,7 +128,7 @@ static sl_status run(struct train_args *a, bool *missed)
     if (st == SL_OK)
         st = sl_recipe_load(a->recipe, a->set.items, a->set.n, &recipe);
     if (st == SL_OK && a->dry_run) {
-        st = dry_run(recipe);
+        st = dry_run(ctx, recipe);
     } else if (st == SL_OK) {
         a->options.progress = on_progress;
         a->options.user = &screen;
@@ -167,7 +174,8 @@ int cli_train(const struct cli_verb *verb, int argc, char **argv)
         {"strict", 0, CLI_FLAG, &a.options.strict, NULL, "a damaged checkpoint is an error"},
         {"max-restarts", 0, CLI_INT, &a.max_restarts, "N",
          "go on by itself, up to N times, after a signal stopped or killed the training"},
-        {"dry-run", 0, CLI_FLAG, &a.dry_run, NULL, "print the resolved recipe and stop"},
+        {"dry-run", 0, CLI_FLAG, &a.dry_run, NULL,
+         "print the resolved recipe, sizes and memory, and stop"},
         {"format", 0, CLI_TEXT, &a.format, "text|json", "of the result"},
         {"require-top1", 0, CLI_REAL, &a.require_top1, "PERCENT", "exit 1 below this accuracy"},
     };

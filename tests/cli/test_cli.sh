@@ -46,6 +46,8 @@ expect 78 "did you mean 'relu" "$program" config show tiny.yaml --set model.h=re
 printf 'schema: 1\nmodel:\n  depht: 2\n' >typo.yaml
 expect 78 "typo.yaml:3: unknown key 'model.depht', did you mean 'model.depth'" "$program" train typo.yaml
 expect_out 'total_steps: 60' "$program" train tiny.yaml --dry-run
+expect_out '^# 60 steps over 200 images, [0-9.e-]+ TFLOP, [0-9.]+ MiB' "$program" train tiny.yaml --dry-run
+[ ! -e runs ] || fail "--dry-run made a run directory"
 
 # ---- data ----
 expect_out '10000' "$program" data info fashion-mnist:test
@@ -197,4 +199,4 @@ if [ "$(id -u)" != 0 ]; then
     expect 73 "locked" "$program" train tiny.yaml -q --run-dir locked/run
 fi
 
-finish 94
+finish 95

@@ -64,7 +64,7 @@ for signal in TERM INT HUP USR1; do
     kill -$signal $pid
     wait $pid || code=$?
     [ "$code" = 75 ] || fail "$signal gives exit $code: $(cat "$work/err")"
-    grep -q 'state saved' "$work/err" || fail "$signal: $(cat "$work/err")"
+    grep -q 'state saved .*(signal: ' "$work/err" || fail "$signal: $(cat "$work/err")"
     grep -q '"reason": *"signal"' "$dir"/checkpoints/step-*/manifest.json || fail "$signal: no manifest"
     passed=$((passed + 1))
 done
