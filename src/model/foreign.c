@@ -13,6 +13,7 @@
 #include "base/alloc.h"
 #include "base/io.h"
 #include "base/text.h"
+#include "model/model.h"
 
 #define MHA "MultiHeadDotProductAttention_"
 #define BLOCK "Transformer/encoderblock"
@@ -202,6 +203,12 @@ sl_status sl_foreign_open(const char *path, const char *part, struct sl_foreign 
         SL_FAIL(SL_ERR_DATA, "%s: pickles can run code and are never read; save safetensors", path);
     f.is_npz = ends_with(path, ".npz");
     SL_TRY(f.is_npz ? sl_npz_open(path, &f.npz) : sl_st_open(path, &f.st));
+    if (!f.is_npz && sl_st_meta_get(&f.st, SL_WEIGHTS_KEY_MODEL))
+        SL_TRY_FREE(
+            sl_error_set(SL_ERR_DATA,
+                         "%s: a weights file of softless, which needs no import; as a foreign "
+                         "one it would lose its phi and options",
+                         path));
     SL_TRY_FREE(f.is_npz ? list_npz(&f, part) : list_safetensors(&f, part));
     qsort(f.tensors, f.n, sizeof *f.tensors, by_name);
     SL_TRY_FREE(check_names(&f));

@@ -114,6 +114,7 @@ sl_status sl_net_zero_grads(struct sl_net *net);
 double sl_vit_flops(const struct sl_vit_config *vit);
 
 /* ---- weights in and out (weights.c) ---- */
+#define SL_WEIGHTS_KEY_MODEL "softless.model" /* what metadata of no other project has */
 struct sl_weights_meta {
     struct sl_vit_config vit;
     struct sl_data_config data; /* preprocessing only: eval_ops, value range; eval spec */

@@ -20,7 +20,6 @@
 enum { VERSION = 1 };
 
 #define KEY_VERSION "softless.version"
-#define KEY_MODEL "softless.model"
 #define KEY_PREPROCESS "softless.preprocess"
 #define KEY_CLASSES "softless.classes"
 #define KEY_TRAIN "softless.train"
@@ -70,9 +69,12 @@ static sl_status write_with(const char *path, const struct sl_weights_meta *meta
         SL_TRY_FREE(classes_to_json(meta, &classes));
     const struct sl_st_meta entries[] = {
         {"format", "pt"}, /* Python's readers ask for it */
-        {"license", "unspecified"}, {KEY_VERSION, version},
-        {KEY_MODEL, model},         {KEY_PREPROCESS, preprocess},
-        {KEY_TRAIN, train},         {KEY_CLASSES, classes}, /* last, because it may be absent */
+        {"license", "unspecified"},
+        {KEY_VERSION, version},
+        {SL_WEIGHTS_KEY_MODEL, model},
+        {KEY_PREPROCESS, preprocess},
+        {KEY_TRAIN, train},
+        {KEY_CLASSES, classes}, /* last, because it may be absent */
     };
     const size_t n_entries = sizeof entries / sizeof *entries - (classes ? 0 : 1);
     st = sl_st_write(path, tensors, n, entries, n_entries, digest, size);
@@ -201,7 +203,7 @@ sl_status sl_weights_read_meta(const char *path, struct sl_weights_meta *out)
     const char *text;
     SL_TRY(sl_st_open(path, &file));
     SL_TRY_FREE(check_version(&file));
-    SL_TRY_FREE(meta_text(&file, KEY_MODEL, &text));
+    SL_TRY_FREE(meta_text(&file, SL_WEIGHTS_KEY_MODEL, &text));
     SL_TRY_FREE(sl_vit_from_json(text, strlen(text), &meta.vit));
     SL_TRY_FREE(meta_text(&file, KEY_PREPROCESS, &text));
     SL_TRY_FREE(sl_preprocess_from_json(text, strlen(text), &meta.data));

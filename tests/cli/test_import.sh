@@ -38,6 +38,7 @@ expect 64 'give --out' "$program" export tuned
 expect 66 'gone' "$program" export gone.safetensors --out x.onnx
 expect 73 'no/such' "$program" export tuned --out no/such/x.onnx
 
+expect 65 'b.safetensors: a weights file of softless' "$program" import b.safetensors --out x
 expect 64 'give --out' "$program" import "$foreign/plain.npz"
 expect 64 'linear, antialiased or bicubic' "$program" import "$foreign/plain.npz" --out x --positions cubic
 expect 64 'half' "$program" import "$foreign/plain.npz" --out x --pixels zero
@@ -50,4 +51,4 @@ expect 73 'no/such' "$program" import "$foreign/plain.npz" --out no/such/x.safet
 printf 'PK' >cut.npz
 expect 65 'not an npz file' "$program" import cut.npz --out x
 [ ! -e x ] || fail "a refused import left a file"
-finish 19
+finish 20
