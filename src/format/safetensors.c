@@ -263,8 +263,8 @@ static sl_status read_header(const sl_file *f, char **header, size_t *size)
     sl_take_u64_le(&c, &n);
     if (n < 2 || n > f->size - PREFIX || n > SL_ST_HEADER_MAX)
         SL_FAIL(SL_ERR_DATA,
-                "%s: header length %" PRIu64 " at byte 0 is outside 2 .. %" PRIu64
-                " (not a safetensors file, or truncated)",
+                "%s: not a safetensors file, or a truncated one: header length %" PRIu64
+                " at byte 0 is outside 2 .. %" PRIu64,
                 f->path, n,
                 f->size - PREFIX < SL_ST_HEADER_MAX ? f->size - PREFIX : SL_ST_HEADER_MAX);
     SL_TRY_FREE(SL_NEW(text, (size_t)n + 1));
