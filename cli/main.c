@@ -60,7 +60,7 @@ const struct cli_verb cli_verbs[] = {
      "  softless config list\n"
      "  softless config show fashion-mnist\n"
      "  softless config check paper/vit_i1k --set model.variant=B/16 --gflops 20000\n"
-     "  softless config check recipes/paper/*.yaml --measure\n"
+     "  softless config check recipes/paper/*_i*k.yaml --measure\n"
      "  softless config show my.yaml --set model.alpha=0.5 --origin\n"
      "  softless config keys\n",
      "list show check keys", cli_config},

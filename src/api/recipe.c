@@ -19,7 +19,9 @@ sl_status sl_recipe_load(const char *path, const char *const *overrides, size_t 
             SL_TRY_FREE(sl_error_set(SL_ERR_ARGUMENT, "sl_recipe_load: override %zu is NULL", i));
         SL_TRY_FREE(sl_recipe_set(r, overrides[i], "--set"));
     }
-    SL_TRY_FREE(sl_config_resolve(&r->config));
+    st = sl_config_resolve(&r->config);
+    if (st != SL_OK)
+        SL_TRY_FREE(sl_error_prefix(st, "%s", path));
     *recipe = r;
     return SL_OK;
 fail:

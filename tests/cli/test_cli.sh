@@ -39,7 +39,7 @@ expect 66 "did you mean 'paper/fig2-l49'" bash -c "cd '$root' && '$program' conf
 expect_out 'model.h \(softmax\|relu' "$program" config keys
 expect 66 "no recipe 'nope'" "$program" config show nope
 expect 78 "did you mean 'model.width'" "$program" config show tiny.yaml --set model.widht=3
-expect 78 "model.heads is 0" "$program" config show tiny.yaml --set model.heads=0
+expect 78 "^softless: tiny.yaml: model.heads is 0" "$program" config show tiny.yaml --set model.heads=0
 expect 78 "not divisible by model.patch" "$program" config show tiny.yaml --set model.image_size=18
 expect 78 "smaller than a patch" "$program" config show tiny.yaml --set model.patch=32
 expect 78 "did you mean 'relu" "$program" config show tiny.yaml --set model.h=reluu
