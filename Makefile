@@ -27,8 +27,8 @@ check: ## layers, symbols, style
 check-style:
 	scripts/check style
 
-install: all
-	cmake --install $(BUILD)
+install: all ## into PREFIX, /usr/local by default; DESTDIR as ever
+	cmake --install $(BUILD) $(if $(PREFIX),--prefix $(PREFIX))
 
 clean:
 	rm -rf $(BUILD) $(BUILD)-test $(BUILD)-sanitize $(BUILD)-thread
