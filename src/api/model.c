@@ -267,7 +267,10 @@ sl_status sl_model_read_image(sl_model *model, const char *path, uint8_t **pixel
     SL_TRY(sl_read_file(path, FILE_CAP, &bytes, &size));
     sl_status st = sl_image_decode(bytes, size, path, &model->image);
     sl_free(bytes);
-    return st == SL_OK ? sl_model_preprocess(model, pixels) : st;
+    if (st != SL_OK)
+        return st;
+    st = sl_model_preprocess(model, pixels);
+    return st == SL_OK ? SL_OK : sl_error_prefix(st, "%s", path);
 }
 
 sl_status sl_model_predict_file(sl_model *model, const char *path, float *logits)

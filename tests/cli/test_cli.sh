@@ -128,7 +128,7 @@ printf 'no image' >bad.png
 expect 65 "bad.png" "$program" predict images bad.png "$png"
 [ "$(grep -c 'bad.png' err)" = 1 ] || fail "one bad image is reported more than once: $(cat err)"
 grep -q ' : 0' out || fail "the good image beside a bad one was not predicted"
-expect 65 "size|16" "$program" predict "$run" "$png"
+expect 65 "$png: the input pipeline leaves .* the model takes 16 x 16" "$program" predict "$run" "$png"
 
 # ---- explain ----
 cp "$png" a.png && cp "$jpeg" b.jpg
