@@ -135,7 +135,7 @@ static value rms_norm(struct making *m, value x, size_t weight)
 
 /* ---- attention ---- */
 
-static value gelu_tanh(struct making *m, value x)
+static value h_SL_PHI_GELU(struct making *m, value x)
 {
     const value cube = binary(m, "Mul", binary(m, "Mul", x, x), x);
     const value inner = binary(m, "Add", x, with_number(m, "Mul", cube, 0.044715));
@@ -151,53 +151,56 @@ static value gelu_erf(struct making *m, value x)
     return binary(m, "Mul", half, with_number(m, "Add", t, 1));
 }
 
-static value relu(struct making *m, value x)
+static value h_SL_PHI_RELU(struct making *m, value x)
 {
     return unary(m, "Relu", x);
 }
 
-static value relu2(struct making *m, value x)
+static value h_SL_PHI_RELU2(struct making *m, value x)
 {
-    const value y = relu(m, x);
+    const value y = h_SL_PHI_RELU(m, x);
     return binary(m, "Mul", y, y);
 }
 
-static value softplus(struct making *m, value x)
+static value h_SL_PHI_SOFTPLUS(struct making *m, value x)
 {
     return unary(m, "Softplus", x);
 }
 
-static value identity(struct making *m, value x)
+static value h_SL_PHI_IDENTITY(struct making *m, value x)
 {
     (void)m;
     return x;
 }
 
-static value relu6(struct making *m, value x)
+static value h_SL_PHI_RELU6(struct making *m, value x)
 {
     const value low = sl_onnx_scalar(m->g, 0);
     const value high = sl_onnx_scalar(m->g, 6);
     return sl_onnx_node(m->g, "Clip", 3, (value[]){x, low, high}, 0, NULL);
 }
 
-static value sigmoid(struct making *m, value x)
+static value h_SL_PHI_SIGMOID(struct making *m, value x)
 {
     return unary(m, "Sigmoid", x);
 }
 
-static value silu(struct making *m, value x)
+static value h_SL_PHI_SILU(struct making *m, value x)
 {
-    return binary(m, "Mul", x, sigmoid(m, x));
+    return binary(m, "Mul", x, h_SL_PHI_SIGMOID(m, x));
 }
 
 typedef value (*function)(struct making *m, value x);
+
+/* By the rows of phi_list.h: an h without an ONNX form does not compile. */
 static const function h_of[SL_PHI_COUNT] = {
-    [SL_PHI_RELU] = relu,   [SL_PHI_RELU2] = relu2,       [SL_PHI_GELU] = gelu_tanh,
-    [SL_PHI_RELU6] = relu6, [SL_PHI_SOFTPLUS] = softplus, [SL_PHI_IDENTITY] = identity,
-    [SL_PHI_SILU] = silu,   [SL_PHI_SIGMOID] = sigmoid,
+#define SL_PHI_CLAMP(id, name, degree, at_zero, lo, hi) [id] = h_##id,
+#define SL_PHI_MAP(id, name, degree, at_zero, function) [id] = h_##id,
+#include "kernels/phi_list.h"
 };
-static const function gate_of[] = {
-    [SL_GATE_LINEAR] = identity, [SL_GATE_SIGMOID] = sigmoid, [SL_GATE_SILU] = silu};
+static const function gate_of[] = {[SL_GATE_LINEAR] = h_SL_PHI_IDENTITY,
+                                   [SL_GATE_SIGMOID] = h_SL_PHI_SIGMOID,
+                                   [SL_GATE_SILU] = h_SL_PHI_SILU};
 
 /* scores [batch, H, Lq, L] -> weights */
 static value phi(struct making *m, value s)
@@ -262,7 +265,7 @@ static value add_branch(struct making *m, value x, value branch, size_t gamma)
 static value mlp(struct making *m, value x, size_t fc1_w, size_t fc1_b, size_t fc2_w, size_t fc2_b)
 {
     x = linear(m, x, fc1_w, fc1_b);
-    x = m->v->gelu == SL_GELU_ERF ? gelu_erf(m, x) : gelu_tanh(m, x);
+    x = m->v->gelu == SL_GELU_ERF ? gelu_erf(m, x) : h_SL_PHI_GELU(m, x);
     return linear(m, x, fc2_w, fc2_b);
 }
 
