@@ -208,7 +208,7 @@ static sl_status main_page(const char *dir)
         ".SH ENVIRONMENT\n"
         ".TP\n.B SOFTLESS_DATA\nfolder where data sets are looked for after the current one\n"
         ".TP\n.B SOFTLESS_THREADS\ncompute threads, where \\-\\-threads is not given\n"
-        ".TP\n.B SOFTLESS_ISA\nc, avx2, avx512 or amx, where \\-\\-isa is not given\n"
+        ".TP\n.B SOFTLESS_ISA\nkernels at most of this kind, where \\-\\-isa is not given\n"
         ".TP\n.B NO_COLOR\nno progress line that is rewritten, only lines\n"
         ".SH FILES\n"
         ".TP\n.I recipes/NAME.yaml\nrecipe NAME; after it those installed with the program\n"
