@@ -35,7 +35,7 @@ struct bar {
 /* On a terminal a bar that is redrawn; into a pipe a line every ten seconds. */
 static void draw_bar(void *user, size_t done, size_t total)
 {
-    enum { WIDTH = 40 };
+    enum { WIDTH = 20 }; /* with the numbers less than a terminal of 80 columns */
     struct bar *b = user;
     char cells[WIDTH + 1] = "";
     const double now = cli_now(), spent = now - b->start;

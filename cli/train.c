@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "cli.h"
@@ -35,11 +36,26 @@ static void show_time(char out[32], double s)
         snprintf(out, 32, "%ld:%02ld", t / 60, t % 60);
 }
 
-/* On a terminal one line that is rewritten; into a pipe a line now and then. */
+/* What the terminal is too narrow for is cut off, item by item: a line that breaks could not be
+ * rewritten. */
+static void fit_terminal(char *line)
+{
+    struct winsize size;
+    const bool known = ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1;
+    size_t n = known ? size.ws_col - 1u : 79u;
+    if (strlen(line) <= n)
+        return;
+    while (n > 0 && strncmp(line + n, "  ", 2) != 0)
+        n--;
+    line[n] = '\0';
+}
+
+/* On a terminal one line that is rewritten, with what matters most in front; into a pipe a line now
+ * and then. */
 static void on_progress(void *user, const sl_train_progress *p)
 {
     struct screen *s = user;
-    char eta[32], line[256];
+    char eta[32], val[32] = "", line[256];
     const bool last = p->step == p->total_steps;
     if (s->reached)
         *s->reached = p->step;
@@ -48,17 +64,19 @@ static void on_progress(void *user, const sl_train_progress *p)
     if (!s->terminal && !last && p->step < s->printed_step + p->total_steps / 20)
         return;
     show_time(eta, p->eta_s);
-    int n = snprintf(line, sizeof line,
-                     "step %llu/%llu  epoch %.2f/%.4g  loss %.4f  train top-1 %.1f%%  %.0f img/s  "
-                     "data wait %.0f%%  ETA %s",
-                     (unsigned long long)p->step, (unsigned long long)p->total_steps, p->epoch,
-                     p->total_epochs, p->loss, 100 * p->train_top1, p->img_per_sec,
-                     100 * p->data_wait_frac, eta);
-    if (isfinite(p->val_top1) && n > 0 && n < (int)sizeof line)
-        snprintf(line + n, sizeof line - (size_t)n, "  val top-1 %.2f%%", 100 * p->val_top1);
-    fprintf(stderr, s->terminal ? "\r\033[K%s" : "%s\n", line);
-    if (s->terminal && last)
-        fputc('\n', stderr);
+    if (isfinite(p->val_top1))
+        snprintf(val, sizeof val, "  val top-1 %.2f%%", 100 * p->val_top1);
+    snprintf(
+        line, sizeof line,
+        "step %llu/%llu  ETA %s  loss %.4f  train top-1 %.1f%%%s  %.0f img/s  data wait %.0f%%  "
+        "epoch %.2f/%.4g",
+        (unsigned long long)p->step, (unsigned long long)p->total_steps, eta, p->loss,
+        100 * p->train_top1, val, p->img_per_sec, 100 * p->data_wait_frac, p->epoch,
+        p->total_epochs);
+    if (s->terminal)
+        fit_terminal(line);
+    fprintf(stderr, "%s%s%s", s->terminal ? "\r\033[K" : "", line,
+            s->terminal && !last ? "" : "\n");
     s->printed_step = p->step;
 }
 

@@ -97,6 +97,17 @@ done
 expect 65 "no checkpoint of 3 verifies.*is damaged" "$program" eval damaged
 expect_out 'done at step 60' "$program" train tiny.yaml -q --init "$run" --run-dir again
 
+# ---- the progress line of a terminal is never wider than that ----
+if command -v script >/dev/null; then
+    script -qc "stty cols 50; '$program' train tiny.yaml --run-dir narrow" /dev/null </dev/null >screen
+    tr '\r' '\n' <screen | sed 's/^\x1b\[K//' | grep '^step' >lines
+    grep -q '^step 60/60  ETA 0:00  loss [0-9.]*' lines || fail "progress on a terminal: $(cat screen)"
+    grep -E '^.{50}' lines && fail "progress is wider than the terminal"
+    passed=$((passed + 1))
+else
+    echo "skipped: script is not installed"
+fi
+
 # ---- length: train keeps the L of the first training, also when a stopped run goes on without it ----
 larger=(--set model.image_size=32 --set "data.train_ops=[resize(32)]" --set "data.eval_ops=[resize(32)]")
 for length in actual train; do
