@@ -257,7 +257,8 @@ SL_API sl_status sl_recipe_check(sl_context *ctx, const sl_recipe *recipe, sl_fo
 
 typedef struct sl_model sl_model;
 
-/* Loads weights (a .safetensors file, a run directory or a checkpoint directory). Missing or
+/* Loads weights (a .safetensors file, a run directory, a checkpoint directory in it, or
+ * RUN/checkpoints/best for the best of them). Missing or
  * unexpected tensors are SL_ERR_DATA and listed. It computes in fp32, so that a file gives the same
  * logits within rounding on every machine. Owned by the caller. */
 SL_API sl_status sl_model_load(sl_context *ctx, const char *path, sl_model **model);

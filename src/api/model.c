@@ -7,13 +7,40 @@
 
 #include "base/alloc.h"
 #include "base/io.h"
+#include "base/text.h"
 #include "model/export.h"
 #include "train/train.h"
+
+/* RUN/checkpoints/LAST and .../best are lines for people; here they mean that checkpoint of RUN. */
+static sl_status find_hinted(const char *path, char **file)
+{
+    static const char *const hints[] = {"checkpoints/LAST", "checkpoints/best"};
+    for (int best = 0; best < 2; best++) {
+        const size_t n = strlen(path), hint = strlen(hints[best]);
+        if (!sl_ends_with(path, hints[best]) || (n > hint && path[n - hint - 1] != '/'))
+            continue;
+        char *run = n > hint ? sl_strdup(path) : sl_strdup("./");
+        if (!run)
+            return SL_ERR_MEMORY;
+        if (n > hint)
+            run[n - hint] = '\0';
+        const sl_status st = sl_checkpoint_weights_path(run, best, file);
+        sl_free(run);
+        return st;
+    }
+    return SL_OK;
+}
 
 sl_status sl_model_find_weights(const char *path, char **file)
 {
     static const char *const names[] = {"model.safetensors", "weights.safetensors"};
     if (!sl_is_dir(path)) {
+        char *hinted = NULL;
+        SL_TRY(find_hinted(path, &hinted));
+        if (hinted) {
+            *file = hinted;
+            return SL_OK;
+        }
         char *same = sl_strdup(path);
         if (!same)
             return SL_ERR_MEMORY;

@@ -75,6 +75,11 @@ for batch in 1 7 64 1000; do
         "$(grep -o '"top1": [^,]*, "top1_se": [^,]*, "top5": [^,]*' b32)" ] ||
         fail "eval --batch $batch differs: $(cat b$batch)"
 done
+for hint in LAST best; do # the same as the checkpoint that it names
+    same=$("$program" eval "$run/checkpoints/$(tr -d '\n' <"$run/checkpoints/$hint")" | head -n 1)
+    expect_out "^${same//+/\\+}$" "$program" eval "$run/checkpoints/$hint"
+done
+expect 66 "nothing/: there are neither weights nor checkpoints" "$program" eval nothing/checkpoints/best
 expect_out '"length": 16' "$program" eval "$run/checkpoints/step-000000060" --format json
 expect_out '^  all +[0-9.]+ .*\([-0-9.e]+ \.\. [-0-9.e]+\)$' "$program" eval "$run" --attention-stats
 expect_out '"attention": \[\{"block": 0, "head": 0, "zeros": 0\.[0-9]+, "zero_tiles": \{"1x16"' \
