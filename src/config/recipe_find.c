@@ -12,7 +12,7 @@
 #include "base/text.h"
 #include "config/config.h"
 
-enum { PATH_SIZE = 4096, FOLDERS = 3, NAMES_MAX = 1000, HEAD_CAP = 1 << 20 };
+enum { PATH_SIZE = 4096, FOLDERS = 4, NAMES_MAX = 1000, HEAD_CAP = 1 << 20 };
 
 #ifndef SOFTLESS_DATADIR
 #define SOFTLESS_DATADIR "/usr/local/share/softless"
@@ -23,9 +23,8 @@ enum { PATH_SIZE = 4096, FOLDERS = 3, NAMES_MAX = 1000, HEAD_CAP = 1 << 20 };
 
 static const char ending[] = ".yaml";
 
-/* Folder of the recipes installed with the running program, "" if /proc does not say: a tree that
- * was installed under another prefix or moved finds its own. */
-static void recipes_of_program(char folder[PATH_SIZE])
+/* The folder `below` the running program's, "" if /proc does not say. */
+static void beside_program(const char *below, char folder[PATH_SIZE])
 {
     char program[PATH_SIZE];
     const ssize_t n = readlink("/proc/self/exe", program, sizeof program);
@@ -34,19 +33,26 @@ static void recipes_of_program(char folder[PATH_SIZE])
         return;
     program[n] = '\0';
     *strrchr(program, '/') = '\0';
-    const int written =
-        snprintf(folder, PATH_SIZE, "%s/" SOFTLESS_DATADIR_FROM_BIN "/recipes", program);
+    const int written = snprintf(folder, PATH_SIZE, "%s/%s", program, below);
     if (written < 0 || written >= PATH_SIZE)
         folder[0] = '\0';
 }
 
-/* In the order of search. `beside` is where the second one is kept. */
-static void search_path(char beside[PATH_SIZE], const char *folders[FOLDERS])
+struct search {
+    char installed[PATH_SIZE]; /* with the program, also where the tree was moved */
+    char built[PATH_SIZE];     /* of the sources, for a program that lies in their build folder */
+    const char *folders[FOLDERS];
+};
+
+/* In the order of search. */
+static void search_init(struct search *s)
 {
-    recipes_of_program(beside);
-    folders[0] = "recipes";
-    folders[1] = beside;
-    folders[2] = SOFTLESS_DATADIR "/recipes";
+    beside_program(SOFTLESS_DATADIR_FROM_BIN "/recipes", s->installed);
+    beside_program("../recipes", s->built);
+    s->folders[0] = "recipes";
+    s->folders[1] = s->installed;
+    s->folders[2] = s->built;
+    s->folders[3] = SOFTLESS_DATADIR "/recipes";
 }
 
 /* ---- every recipe there is ---- */
@@ -110,13 +116,12 @@ static sl_status add_folder(struct recipes *r, const char *folder, const char *b
 
 static sl_status all_recipes(struct recipes *r)
 {
-    char beside[PATH_SIZE];
-    const char *folders[FOLDERS];
+    struct search s;
     sl_status st = SL_OK;
-    search_path(beside, folders);
+    search_init(&s);
     for (size_t i = 0; i < FOLDERS && st == SL_OK; i++)
-        if (folders[i][0])
-            st = add_folder(r, folders[i], "", true);
+        if (s.folders[i][0])
+            st = add_folder(r, s.folders[i], "", true);
     return st;
 }
 
@@ -165,15 +170,14 @@ static sl_status not_found(const char *name)
 
 sl_status sl_recipe_find(const char *name, char **path)
 {
-    char beside[PATH_SIZE];
-    const char *folders[FOLDERS];
+    struct search s;
     char *found = sl_strdup(name);
-    search_path(beside, folders);
+    search_init(&s);
     for (size_t i = 0; found && !sl_is_file(found) && i < FOLDERS; i++) {
-        if (!folders[i][0])
+        if (!s.folders[i][0])
             continue;
         sl_free(found);
-        found = sl_asprintf("%s/%s%s", folders[i], name, ending);
+        found = sl_asprintf("%s/%s%s", s.folders[i], name, ending);
     }
     if (!found)
         return SL_ERR_MEMORY;

@@ -35,6 +35,9 @@ expect 64 "SOFTLESS_THREADS is 'many'" env SOFTLESS_THREADS=many "$program" eval
 # ---- recipes ----
 expect_out 'alpha: 0.5  # --set' "$program" config show tiny.yaml --set model.alpha=0.5 --origin
 expect_out '^fashion-mnist +softless train fashion-mnist$' bash -c "cd '$root' && '$program' config list"
+if [ "$(dirname "$program")/.." -ef "$root" ]; then # a build folder finds the recipes of its sources
+    expect_out '^name: "fashion-mnist"$' "$program" config show fashion-mnist
+fi
 expect 66 "did you mean 'paper/fig2-l49'" bash -c "cd '$root' && '$program' config show paper/fig2-49"
 expect_out 'model.h \(softmax\|relu' "$program" config keys
 expect 66 "no recipe 'nope'" "$program" config show nope
