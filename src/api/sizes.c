@@ -15,6 +15,7 @@
 #include "base/io.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "config/options.h"
 
 static const char *const modes[] = {"actual", "train"};
 enum { N_MODES = 2, KEY_SIZE = 64, TABLE_CAP = 1 << 20 };
@@ -44,11 +45,13 @@ sl_status sl_sizes_check(const struct sl_config *config)
     return st;
 }
 
-static sl_status evaluate(sl_context *ctx, const sl_train_result *result, const char *side,
-                          const char *mode, sl_text *table)
+/* In the type of the training: at its own side a model has the accuracy that training ended with.
+ */
+static sl_status evaluate(sl_context *ctx, const char *precision_key, const sl_train_result *result,
+                          const char *side, const char *mode, sl_text *table)
 {
     char size_key[KEY_SIZE], mode_key[KEY_SIZE];
-    const char *const keys[] = {size_key, mode_key};
+    const char *const keys[] = {precision_key, size_key, mode_key};
     sl_model *model = NULL;
     sl_eval_result x;
     if (atomic_load(&ctx->stop))
@@ -58,7 +61,7 @@ static sl_status evaluate(sl_context *ctx, const sl_train_result *result, const 
                 side);
     snprintf(size_key, sizeof size_key, "model.image_size=%s", side);
     snprintf(mode_key, sizeof mode_key, "model.length=%s", mode);
-    SL_TRY(sl_model_load_with(ctx, result->run_dir, keys, 2, &model));
+    SL_TRY(sl_model_load_with(ctx, result->run_dir, keys, 3, &model));
     const sl_status st = sl_evaluate(model, NULL, &x);
     sl_model_free(&model);
     SL_TRY(st);
@@ -89,23 +92,30 @@ static sl_status is_measured(const char *path, const char *sides, bool *measured
     return copy ? SL_OK : SL_ERR_MEMORY;
 }
 
-sl_status sl_sizes_measure(sl_context *ctx, const char *sides, const sl_train_result *result)
+sl_status sl_sizes_measure(sl_context *ctx, const struct sl_config *config,
+                           const sl_train_result *result)
 {
-    sl_text table = {0};
+    const char *sides = config->eval.sizes;
+    sl_text table = {0}, precision = {0};
     char *path = sl_path_join(result->run_dir, "sizes.csv"), *text = NULL, *rest = NULL;
     char *copy = sl_strdup(sides);
     bool measured = false;
     sl_status st = path && copy ? is_measured(path, sides, &measured) : SL_ERR_MEMORY;
+    sl_text_add(&precision, "precision=");
+    sl_option_format(&sl_options[sl_option_find("precision")], config, &precision);
+    if (st == SL_OK && precision.failed)
+        st = SL_ERR_MEMORY;
     sl_text_add(&table, "side,length,length_used,images,top1,top1_se,loss\n");
     for (char *side = st == SL_OK && !measured ? strtok_r(copy, SL_LIST_BLANKS, &rest) : NULL; side;
          side = strtok_r(NULL, SL_LIST_BLANKS, &rest))
         for (size_t m = 0; m < N_MODES && st == SL_OK; m++)
-            st = evaluate(ctx, result, side, modes[m], &table);
+            st = evaluate(ctx, precision.text, result, side, modes[m], &table);
     if (st == SL_OK && !measured)
         st = sl_text_take(&table, &text);
     if (text)
         st = sl_write_file_atomic(path, text, strlen(text));
     sl_text_clear(&table);
+    sl_text_clear(&precision);
     sl_free(text);
     sl_free(copy);
     sl_free(path);

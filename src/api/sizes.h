@@ -11,6 +11,7 @@
 sl_status sl_sizes_check(const struct sl_config *config);
 /* Evaluates the final weights in result->run_dir at each of `sides` (blanks between) and writes
  * sizes.csv there, unless it has them already. SL_ERR_INTERRUPTED when a stop was asked for. */
-sl_status sl_sizes_measure(sl_context *ctx, const char *sides, const sl_train_result *result);
+sl_status sl_sizes_measure(sl_context *ctx, const struct sl_config *config,
+                           const sl_train_result *result);
 
 #endif

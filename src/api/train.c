@@ -32,7 +32,7 @@ sl_status sl_train(sl_context *ctx, const sl_recipe *recipe, const sl_train_opti
     if (st == SL_OK && recipe->config.data.eval[0] && isnan(r.attention.mass))
         st = sl_attention_summarise(ctx, recipe->config.data.eval, &r);
     if (st == SL_OK && recipe->config.eval.sizes[0])
-        st = sl_sizes_measure(ctx, recipe->config.eval.sizes, &r);
+        st = sl_sizes_measure(ctx, &recipe->config, &r);
     if (st == SL_OK && recipe->config.eval.transfer[0] && isnan(r.transfer))
         st = sl_transfer_measure(ctx, recipe->config.eval.transfer, &r);
     if (st == SL_ERR_INTERRUPTED)
