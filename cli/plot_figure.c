@@ -1,17 +1,11 @@
 /*
- * The drawing: points as CSV for people, and a gnuplot script that holds its data, so that the
- * figure can be drawn again, or changed, anywhere. Colours are Okabe and Ito's, which colour-blind
- * eyes tell apart; form of the point and dash say the same once more for print without colour.
+ * The drawing of a study's points. Colours are Okabe and Ito's, which colour-blind eyes tell apart;
+ * form of the point and dash say the same once more for print without colour.
  */
-#define _GNU_SOURCE
-#include <errno.h>
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
+#include "figure.h"
 #include "plot.h"
 
 static const struct look {
@@ -41,18 +35,6 @@ static const char *colour_of(const struct plot_series *s)
     return own ? colours[s->variant % (sizeof colours / sizeof *colours)] : look_of(s->h)->colour;
 }
 
-static FILE *create(const struct plot *p, const char *out, const char *ending, char path[PLOT_PATH])
-{
-    snprintf(path, PLOT_PATH, "%s/%s.%s", out, p->name, ending);
-    return fopen(path, "w");
-}
-
-static sl_status finish(FILE *f, const char *path)
-{
-    const bool bad = ferror(f) != 0;
-    return fclose(f) != 0 || bad ? cli_cannot_write(path) : SL_OK;
-}
-
 /* ---- figure.csv ---- */
 
 static void csv_number(FILE *f, double x)
@@ -62,32 +44,24 @@ static void csv_number(FILE *f, double x)
         fprintf(f, "%.9g", x);
 }
 
-static void csv_text(FILE *f, const char *text)
-{
-    if (strpbrk(text, ",\"\n\r"))
-        cli_csv_string(f, text);
-    else
-        fputs(text, f);
-}
-
 static const char *const x_names[] = {
     [PLOT_HOURS] = "sizes", [PLOT_ALPHA] = "alpha", [PLOT_SIDE] = "side"};
 
-static sl_status write_csv(const struct plot *p, const char *out)
+static sl_status write_csv(const struct plot *p, const struct figure *g)
 {
-    char path[PLOT_PATH];
-    FILE *f = create(p, out, "csv", path);
+    char path[FIGURE_PATH];
+    FILE *f = figure_create(g, "csv", path);
     if (!f)
         return cli_cannot_write(path);
     fprintf(f, "panel,series,%s,runs,diverged,top1,top1_se,core_hours,core_hours_se\n",
             x_names[p->x]);
     for (size_t i = 0; i < p->n; i++) {
         const struct plot_point *q = &p->points[i];
-        csv_text(f, p->panels[q->panel].title);
+        figure_csv_text(f, p->panels[q->panel].title);
         fputc(',', f);
-        csv_text(f, p->series[q->series].name);
+        figure_csv_text(f, p->series[q->series].name);
         fputc(',', f);
-        csv_text(f, q->label);
+        figure_csv_text(f, q->label);
         fprintf(f, ",%zu,%zu", q->y.n + q->diverged, q->diverged);
         csv_number(f, q->y.n ? q->y.mean : NAN);
         csv_number(f, plot_mean_se(&q->y));
@@ -95,7 +69,7 @@ static sl_status write_csv(const struct plot *p, const char *out)
         csv_number(f, plot_mean_se(&q->hours));
         fputc('\n', f);
     }
-    return finish(f, path);
+    return figure_close(f, path);
 }
 
 /* ---- figure.gp ---- */
@@ -129,14 +103,6 @@ static struct range range_of(const struct plot *p, size_t panel)
     r.y_low -= margin;
     r.y_high += margin;
     return r;
-}
-
-static void quoted(FILE *f, const char *text)
-{
-    fputc('\'', f);
-    for (; *text; text++)
-        fprintf(f, *text == '\'' ? "'%c" : "%c", *text);
-    fputc('\'', f);
 }
 
 static void coordinate(FILE *f, double x)
@@ -225,7 +191,7 @@ static void write_series(FILE *f, const struct plot *p, size_t panel, size_t s)
         else
             fprintf(f, "linespoints lc rgb '%s' lw 2 dt %zu pt %d ps 0.9 title ", colour,
                     series->variant % 5 + 1, look->form - (int)(series->variant % 2));
-        quoted(f, title);
+        figure_quoted(f, title);
         fprintf(f, ", \\\n");
     }
     if (has.diverged)
@@ -248,7 +214,7 @@ static void write_panel(FILE *f, const struct plot *p, size_t panel)
     for (size_t i = 0; i < p->n; i++)
         diverged = diverged || (p->points[i].panel == panel && p->points[i].diverged > 0);
     fprintf(f, "  set title ");
-    quoted(f, p->panels[panel].title);
+    figure_quoted(f, p->panels[panel].title);
     fprintf(f, "\n  set ylabel '%s'",
             p->panels[panel].transfer ? "mean 10-shot accuracy" : "test accuracy");
     const double edge = 0.03 * (r.x_high - r.x_low);
@@ -266,10 +232,10 @@ static const char *const x_labels[] = {[PLOT_HOURS] = "core-hours",
                                        [PLOT_ALPHA] = "exponent alpha of the factor L^{-alpha}",
                                        [PLOT_SIDE] = "side of the image, pixels"};
 
-static sl_status write_script(const struct plot *p, const char *out)
+static sl_status write_script(const struct plot *p, const struct figure *g)
 {
-    char path[PLOT_PATH];
-    FILE *f = create(p, out, "gp", path);
+    char path[FIGURE_PATH];
+    FILE *f = figure_create(g, "gp", path);
     if (!f)
         return cli_cannot_write(path);
     fprintf(f, "# Made by softless plot; 'gnuplot %s.gp' draws %s.png and %s.svg.\n", p->name,
@@ -294,62 +260,20 @@ static sl_status write_script(const struct plot *p, const char *out)
     for (size_t i = 0; i < p->n_series; i++)
         longest = strlen(p->series[i].name) > longest ? strlen(p->series[i].name) : longest;
     const size_t width = p->n_panels > 1 ? 480 * p->n_panels : 680 + 9 * longest;
-    fprintf(f,
-            "do for [form in 'png svg'] {\n"
-            "  if (form eq 'png') { set terminal pngcairo size %zu,%d font 'DejaVu Sans,11' } \\\n"
-            "  else { set terminal svg size %zu,%d font 'DejaVu Sans,12' }\n"
-            "  set output '%s.'.form\n"
-            "  set multiplot layout 1,%zu\n",
-            width, p->n_panels > 1 ? 520 : 460, width, p->n_panels > 1 ? 520 : 460, p->name,
-            p->n_panels);
+    figure_forms(f, g, width, p->n_panels > 1 ? 520 : 460, p->n_panels);
     for (size_t panel = 0; panel < p->n_panels; panel++)
         write_panel(f, p, panel);
-    fprintf(f, "  unset multiplot\n  unset output\n}\n");
-    return finish(f, path);
-}
-
-/* ---- gnuplot ---- */
-
-static sl_status run_gnuplot(const struct plot *p, const char *out)
-{
-    static char program[] = "gnuplot", plain[] = "-d";
-    char script[32];
-    snprintf(script, sizeof script, "%s.gp", p->name);
-    char *argv[] = {program, plain, script, NULL};
-    int status = 0;
-    const pid_t pid = fork();
-    if (pid == 0) {
-        setenv("LC_ALL", "C.UTF-8", 1);
-        if (chdir(out) == 0)
-            execvp(program, argv);
-        _exit(127);
-    }
-    if (pid < 0 || waitpid(pid, &status, 0) != pid)
-        return cli_error(SL_ERR_UNAVAILABLE, "gnuplot cannot be started: %s", strerror(errno));
-    if (WIFEXITED(status) && WEXITSTATUS(status) == 127)
-        return cli_error(SL_ERR_UNAVAILABLE,
-                         "gnuplot is not installed, so there is no figure; %s/%s.csv has "
-                         "the points; install gnuplot-nox and give the same command",
-                         out, p->name);
-    if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
-        return cli_error(SL_ERR_UNAVAILABLE, "gnuplot failed on %s/%s.gp; %s/%s.csv has the points",
-                         out, p->name, out, p->name);
-    printf("figure: %s/%s.png, %s/%s.svg; data: %s/%s.csv\n", out, p->name, out, p->name, out,
-           p->name);
-    return SL_OK;
+    figure_forms_end(f);
+    return figure_close(f, path);
 }
 
 sl_status plot_draw(const struct plot *p, const char *out)
 {
-    if (mkdir(out, 0777) != 0 && errno != EEXIST)
-        return cli_cannot_write(out);
-    char old[PLOT_PATH];
-    for (int k = 0; k < 2; k++) { /* no figure of other data stays behind */
-        snprintf(old, sizeof old, "%s/%s.%s", out, p->name, k ? "svg" : "png");
-        unlink(old);
-    }
-    sl_status st = write_csv(p, out);
+    const struct figure g = {out, p->name};
+    sl_status st = figure_begin(&g);
     if (st == SL_OK)
-        st = write_script(p, out);
-    return st == SL_OK ? run_gnuplot(p, out) : st;
+        st = write_csv(p, &g);
+    if (st == SL_OK)
+        st = write_script(p, &g);
+    return st == SL_OK ? figure_draw(&g, stdout) : st;
 }
