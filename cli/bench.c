@@ -23,12 +23,14 @@ int cli_bench(const struct cli_verb *verb, int argc, char **argv)
         return cli_finish(cli_bench_attention(verb, argc - 1, argv + 1));
     if (strcmp(what, "train") == 0 || strcmp(what, "infer") == 0)
         return cli_finish(cli_bench_model(verb, argc - 1, argv + 1, what[0] == 't'));
+    if (strcmp(what, "phases") == 0)
+        return cli_finish(cli_bench_phases(verb, argc - 1, argv + 1));
     if (strcmp(what, "--help") == 0 || strcmp(what, "-h") == 0) {
         printf("softless bench - %s\n\nExamples:\n%s\nUsage: softless bench %s\n\n"
-               "'softless bench attention --help' and 'softless bench train --help' list the "
-               "options.\n",
+               "'softless bench attention --help' lists the options of that bench, and so on.\n",
                verb->summary, verb->examples, verb->arguments);
         return cli_finish(SL_OK);
     }
-    return cli_finish(cli_usage("unknown bench '%s'; there are attention, train and infer", what));
+    return cli_finish(
+        cli_usage("unknown bench '%s'; there are attention, train, infer and phases", what));
 }

@@ -76,11 +76,16 @@ const struct cli_verb cli_verbs[] = {
      "  softless plot paper/fig2-l49 paper/fig2-l196 --out figures   # a panel each\n"
      "  softless plot paper/fig2-l49 --report\n",
      NULL, cli_plot},
-    {"bench", "attention | train RECIPE | infer RECIPE", "speed against the peak of the same run",
+    {"bench", "attention | train RECIPE | infer RECIPE | phases RECIPE",
+     "speed against the peak of the same run, and where the time of a step goes",
      "  softless bench attention --phi relu,softmax --len 49,196,784 --pass fwd,fwd+bwd\n"
      "  softless bench train vit-s16-bench --steps 10\n"
-     "  softless bench infer vit-s16-bench --batch 1\n",
-     "attention train infer", cli_bench},
+     "  softless bench infer vit-s16-bench --batch 1\n"
+     "  softless bench phases vit-s16-bench\n"
+     "  softless bench phases paper/vit_i1k --set data.train=photos/ --set train.accumulate=1 \\\n"
+     "      --shape \"model.variant=S/16 train.batch=16\" \\\n"
+     "      --shape \"model.variant=S/8 train.batch=4\" --out cost\n",
+     "attention train infer phases", cli_bench},
     {"data", "info|index SPEC, pack SPEC FOLDER",
      "what a data set holds; tar shards and their index",
      "  softless data info fashion-mnist:train            # classes, counts, sizes, bad files\n"

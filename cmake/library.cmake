@@ -98,7 +98,8 @@ if(NOT SOFTLESS_SANITIZE)
     install(TARGETS softless_shared EXPORT softlessTargets LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
     install(TARGETS softless_static EXPORT softlessStaticTargets
         ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
-    install(FILES include/softless.h include/softless_explain.h include/softless_probe.h include/softless_study.h
+    install(FILES include/softless.h include/softless_explain.h include/softless_phases.h
+        include/softless_probe.h include/softless_study.h
         DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
     install(DIRECTORY recipes/ DESTINATION ${CMAKE_INSTALL_DATADIR}/softless/recipes
         FILES_MATCHING PATTERN "*.yaml")

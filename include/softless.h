@@ -1,6 +1,7 @@
 /*
  * softless.h - the header of libsoftless; softless_study.h adds studies of many runs,
- * softless_explain.h looks into attention, softless_probe.h at features.
+ * softless_explain.h looks into attention, softless_probe.h at features, softless_phases.h at where
+ * a step's time goes.
  *
  * Vision Transformers whose attention weights are phi(q k^T / sqrt(K)), phi = softmax or
  * phi = L^-alpha h ("Replacing softmax with ReLU in Vision Transformers", arXiv 2309.08586):

@@ -112,6 +112,8 @@ sl_status sl_net_zero_grads(struct sl_net *net);
 
 /* Multiply-adds x 2 of one forward pass of one image, by formula. */
 double sl_vit_flops(const struct sl_vit_config *vit);
+/* The same of one image in a training step, by phase. */
+void sl_vit_step_flops(const struct sl_vit_config *vit, double flops[SL_PHASE_COUNT]);
 
 /* ---- weights in and out (weights.c) ---- */
 #define SL_WEIGHTS_KEY_MODEL "softless.model" /* what metadata of no other project has */

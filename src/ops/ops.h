@@ -19,6 +19,7 @@
 #include "base/error.h"
 #include "config/config.h"
 #include "kernels/epilogue.h"
+#include "softless_phases.h"
 
 struct sl_device;
 
@@ -249,6 +250,7 @@ struct sl_device {
     const struct sl_backend_ops *ops;
     int threads;
     const char *isa; /* name of the ISA the kernels run on */
+    sl_phase phase;  /* of a training step, named by who makes the op calls; for ops/timed.c */
     bool planning;
     size_t scratch_needed; /* highest need noted since plan_begin */
     void *scratch;         /* device memory shared by all ops, one op at a time */

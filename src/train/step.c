@@ -156,6 +156,7 @@ static sl_status accumulate_gradients(struct sl_stepper *s, const uint8_t *image
                                       const int32_t *labels, float mix, sl_step_result *result)
 {
     const size_t n = s->train->accumulate;
+    s->dev->phase = SL_PHASE_OPTIMIZER;
     SL_TRY(sl_net_zero_grads(s->net));
     result->loss = 0;
     result->correct = 0;
@@ -163,6 +164,7 @@ static sl_status accumulate_gradients(struct sl_stepper *s, const uint8_t *image
         const float *logits;
         double loss = 0;
         size_t correct = 0;
+        s->dev->phase = SL_PHASE_REST_FWD;
         SL_TRY(
             sl_net_forward(s->net, images + i * s->micro * s->image_bytes, s->micro, mix, &logits));
         struct sl_loss_args args = {.kind = s->train->loss,
@@ -173,6 +175,7 @@ static sl_status accumulate_gradients(struct sl_stepper *s, const uint8_t *image
                                     .loss = &loss,
                                     .correct = &correct};
         SL_TRY(sl_net_loss(s->net, &args));
+        s->dev->phase = SL_PHASE_REST_BWD;
         SL_TRY(sl_net_backward(s->net));
         result->loss += loss;
         result->correct += correct;
@@ -232,6 +235,7 @@ sl_status sl_stepper_step(struct sl_stepper *s, const uint8_t *images, const int
 {
     sl_step_result r;
     SL_TRY(accumulate_gradients(s, images, labels, draw_mix(s, t), &r));
+    s->dev->phase = SL_PHASE_OPTIMIZER;
     double sum = 0;
     const struct sl_sumsq_args args = {
         .x = sl_net_grad_data(s->net), .n = sl_net_params(s->net)->floats, .sum = &sum};

@@ -25,7 +25,7 @@ expect 64 "avx2" "$program" train tiny.yaml --isa avx1024
 expect 64 "unknown device 'tpu'" "$program" train tiny.yaml --device tpu
 expect 64 "SOFTLESS_THREADS is 'two'" env SOFTLESS_THREADS=two "$program" train tiny.yaml
 expect 64 "fwd, bwd" "$program" bench attention --pass sideways
-expect 64 "attention, train and infer" "$program" bench nothing
+expect 64 "attention, train, infer and phases" "$program" bench nothing
 
 expect 64 "a whole number" "$program" eval x --batch -1
 expect 64 "1 or more" "$program" predict x y --top 0

@@ -118,7 +118,7 @@ for standard in c++11 c++17 c++20; do
     expect_out '^softless [0-9.]+ on ' ./header
 done
 # -pedantic C11, the header alone and first
-for header in softless_explain softless_probe softless_study; do
+for header in softless_explain softless_phases softless_probe softless_study; do
     echo "#include <$header.h>" >header.c
     # shellcheck disable=SC2046,SC2086
     cc -std=c11 $strict -c header.c $(pkg-config --cflags softless) || fail "$header.h alone"
