@@ -35,6 +35,8 @@ static const char *colour_of(const struct plot_series *s)
     return own ? colours[s->variant % (sizeof colours / sizeof *colours)] : look_of(s->h)->colour;
 }
 
+enum { TITLE = PLOT_TEXT + 40 };
+
 /* ---- figure.csv ---- */
 
 static void csv_number(FILE *f, double x)
@@ -163,6 +165,16 @@ static struct content content_of(const struct plot *p, size_t panel, size_t seri
     return c;
 }
 
+/* What the legend says of a series: what a gate costs belongs to the figure. */
+static void title_of(const struct plot *p, size_t panel, size_t s, char title[TITLE])
+{
+    const char *name = p->series[s].name;
+    if (strstr(name, "gate "))
+        snprintf(title, TITLE, "%s, %.3g core-h", name, cost_of(p, panel, s));
+    else
+        snprintf(title, TITLE, "%s", name);
+}
+
 static void write_series(FILE *f, const struct plot *p, size_t panel, size_t s)
 {
     const struct plot_series *series = &p->series[s];
@@ -170,10 +182,8 @@ static void write_series(FILE *f, const struct plot *p, size_t panel, size_t s)
     const char *colour = colour_of(series);
     const struct content has = content_of(p, panel, s);
     const bool level = plot_is_level(p, s);
-    char title[PLOT_TEXT + 40];
-    snprintf(title, sizeof title, "%s", series->name);
-    if (strstr(series->name, "gate ")) /* what a gate costs belongs to the figure */
-        snprintf(title, sizeof title, "%s, %.2g core-h", series->name, cost_of(p, panel, s));
+    char title[TITLE];
+    title_of(p, panel, s, title);
     if (has.error && level)
         fprintf(
             f,
@@ -207,6 +217,37 @@ static bool is_in(const struct plot *p, size_t panel, size_t series)
     return false;
 }
 
+static void tic(FILE *f, double x, double from, double to, bool *first)
+{
+    if (x < from || x > to)
+        return;
+    fprintf(f, "%s%.6g", *first ? "" : ", ", x);
+    *first = false;
+}
+
+/* A logarithmic axis. gnuplot puts numbers at decades, of which a figure of like models may hold
+ * none: here they stand at 1, 2 and 5 of a decade, and on a short axis at even steps. */
+static void log_axis(FILE *f, double low, double high)
+{
+    const double from = low / 1.15, to = high * 1.15;
+    bool first = true;
+    if (!(from > 0 && isfinite(to)))
+        return;
+    fprintf(f, "\n  set xrange [%.9g:%.9g]\n  set xtics (", from, to);
+    if (to < 5 * from) {
+        double step = pow(10, floor(log10(to - from)));
+        step /= (to - from) / step < 3 ? 2 : 1;
+        for (double k = ceil(from / step); k * step <= to; k++)
+            tic(f, k * step, from, to, &first);
+    } else {
+        const int last = to > 2000 * from ? 1 : 5;
+        for (double decade = pow(10, floor(log10(from))); decade <= to; decade *= 10)
+            for (int digit = 1; digit <= last; digit += digit == 2 ? 3 : 1)
+                tic(f, digit * decade, from, to, &first);
+    }
+    fputc(')', f);
+}
+
 static void write_panel(FILE *f, const struct plot *p, size_t panel)
 {
     const struct range r = range_of(p, panel);
@@ -218,7 +259,9 @@ static void write_panel(FILE *f, const struct plot *p, size_t panel)
     fprintf(f, "\n  set ylabel '%s'",
             p->panels[panel].transfer ? "mean 10-shot accuracy" : "test accuracy");
     const double edge = 0.03 * (r.x_high - r.x_low);
-    if (p->x != PLOT_HOURS)
+    if (p->x == PLOT_HOURS)
+        log_axis(f, r.x_low, r.x_high);
+    else
         fprintf(f, "\n  set xrange [%.9g:%.9g]", r.x_low - edge, r.x_high + edge);
     fprintf(f, "\n  set yrange [%.9g:%.9g]\n  plot \\\n", r.y_low, r.y_high);
     for (size_t s = 0; s < p->n_series; s++)
@@ -256,9 +299,12 @@ static sl_status write_script(const struct plot *p, const struct figure *g)
             "%s",
             p->n_panels > 1 ? "outside below horizontal height 1.2" : "outside right top",
             x_labels[p->x], p->x == PLOT_HOURS ? "set logscale x\nset format x '%g'\n" : "");
+    char title[TITLE];
     size_t longest = 10;
-    for (size_t i = 0; i < p->n_series; i++)
-        longest = strlen(p->series[i].name) > longest ? strlen(p->series[i].name) : longest;
+    for (size_t i = 0; i < p->n_series; i++) {
+        title_of(p, 0, i, title);
+        longest = strlen(title) > longest ? strlen(title) : longest;
+    }
     const size_t width = p->n_panels > 1 ? 480 * p->n_panels : 680 + 9 * longest;
     figure_forms(f, g, width, p->n_panels > 1 ? 520 : 460, p->n_panels);
     for (size_t panel = 0; panel < p->n_panels; panel++)

@@ -77,6 +77,7 @@ check "points of transfer" [ "$(grep -c '^sets: transfer,' sets/figure.csv)" = 4
 want=$(awk -F, '$6 == "relu" && $5 == 32 { n++; sum += $9 } END { printf "%.6f", sum / n }' sets/sweep.csv)
 got=$(awk -F, '$1 == "sets: transfer" && $2 == "relu" && $3 == "width 32" { printf "%.6f", $6 }' sets/figure.csv)
 check "transfer of width 32: $got instead of $want" [ "$got" = "$want" ]
+check "numbers on the axis of core-hours" [ "$(grep -cE '^  set xtics \([0-9.e-]+(, [0-9.e-]+)+\)$' sets/figure.gp)" = 2 ]
 check "labels of transfer" grep -q "set ylabel 'mean 10-shot accuracy'" sets/figure.gp
 check "table of transfer" grep -q '^| 10-shot transfer, % ' sets/report.md
 
@@ -133,4 +134,4 @@ if command -v gnuplot >/dev/null; then
     done
     check "diverged marks are not drawn" grep -q diverged sizes/figure.svg
 fi
-finish 55
+finish 56
