@@ -3,6 +3,7 @@
  */
 #include <inttypes.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cli.h"
@@ -39,6 +40,17 @@ static void print_counts(FILE *f, const sl_study *study)
     fputc('\n', f);
 }
 
+/* Columns that the names of runs take. */
+static int name_width(const sl_study *study)
+{
+    size_t width = 3;
+    for (size_t i = 0; i < sl_study_count(study); i++) {
+        const size_t n = strlen(sl_study_run_name(study, i));
+        width = n > width ? n : width;
+    }
+    return (int)width;
+}
+
 /* ---- --plan ---- */
 
 static sl_status plan(const struct sweep_args *a, const sl_study *study)
@@ -46,9 +58,10 @@ static sl_status plan(const struct sweep_args *a, const sl_study *study)
     sl_context *ctx = NULL;
     double flops = 0, missing = 0;
     size_t memory = 0, n_missing = 0;
+    const int width = name_width(study);
     sl_status st = cli_open(&a->machine, &ctx);
     if (st == SL_OK)
-        printf("%-40s %-8s %12s %10s %10s%s\n", "run", "state", "images", "TFLOP", "MiB",
+        printf("%-*s %-8s %12s %10s %10s%s\n", width, "run", "state", "images", "TFLOP", "MiB",
                a->gflops > 0 ? "    minutes" : "");
     for (size_t i = 0; i < sl_study_count(study) && st == SL_OK; i++) {
         sl_forecast f;
@@ -61,8 +74,9 @@ static sl_status plan(const struct sweep_args *a, const sl_study *study)
         missing += open ? f.flops_train : 0;
         n_missing += open;
         memory = f.memory_bytes > memory ? f.memory_bytes : memory;
-        printf("%-40s %-8s %12.0f %10.3f %10.1f", sl_study_run_name(study, i), state_names[state],
-               f.images, 1e-12 * f.flops_train, (double)f.memory_bytes / (1 << 20));
+        printf("%-*s %-8s %12.0f %10.3f %10.1f", width, sl_study_run_name(study, i),
+               state_names[state], f.images, 1e-12 * f.flops_train,
+               (double)f.memory_bytes / (1 << 20));
         if (a->gflops > 0)
             printf(" %10.2f", 1e-9 * f.flops_train / a->gflops / 60);
         putchar('\n');
@@ -84,36 +98,68 @@ static sl_status plan(const struct sweep_args *a, const sl_study *study)
 
 /* ---- --status ---- */
 
+/* What is known of a study's cost: processor seconds and FLOP of runs that are done, FLOP to do. */
+struct cost {
+    double core_s, done, left;
+};
+
+static sl_status add_done(const sl_study *study, size_t run, double flops, struct cost *cost)
+{
+    char *text = NULL;
+    const sl_status st = sl_study_field(study, run, "core_s", &text);
+    const double core_s = st == SL_OK && text && text[0] ? strtod(text, NULL) : 0;
+    sl_text_free(&text);
+    cost->core_s += core_s;
+    cost->done += core_s > 0 ? flops : 0;
+    return st;
+}
+
+static sl_status print_row(sl_context *ctx, const sl_study *study, size_t i, int width,
+                           struct cost *cost)
+{
+    const sl_run_state state = sl_study_state(study, i);
+    uint64_t step = 0;
+    double wall = 0;
+    sl_forecast f;
+    sl_status st = sl_study_progress(study, i, &step, &wall);
+    /* Unknown where the data set is missing, which is no reason to say nothing of the others. */
+    const bool known = sl_recipe_check(ctx, sl_study_run_recipe(study, i), &f) == SL_OK;
+    if (st == SL_OK && known && state == SL_RUN_DONE)
+        st = add_done(study, i, f.flops_train, cost);
+    if (st != SL_OK)
+        return st;
+    printf("%-*s %-8s", width, sl_study_run_name(study, i), state_names[state]);
+    if (step > 0)
+        printf(" %10" PRIu64, step);
+    if (known && state != SL_RUN_DONE && state != SL_RUN_DIVERGED) {
+        const double left = f.steps > step ? (double)(f.steps - step) : 0;
+        cost->left += f.flops_train * left / (double)f.steps;
+        if (step > 0)
+            printf(" %9.1f %9.1f", 100 * (1 - left / (double)f.steps),
+                   wall / (double)step * left / 60);
+    }
+    if (state == SL_RUN_FAILED) {
+        printf("  ");
+        cli_plain_string(stdout, sl_study_why(study, i), 0);
+    }
+    putchar('\n');
+    return SL_OK;
+}
+
 static sl_status print_rows(sl_context *ctx, const sl_study *study)
 {
-    printf("%-40s %-8s %10s %9s %9s\n", "run", "state", "step", "percent", "ETA min");
-    for (size_t i = 0; i < sl_study_count(study); i++) {
-        const sl_run_state state = sl_study_state(study, i);
-        uint64_t step = 0, total = 0;
-        double wall = 0;
-        sl_forecast f;
-        sl_status st = sl_study_progress(study, i, &step, &wall);
-        if (st == SL_OK && state == SL_RUN_CLAIMED) {
-            st = sl_recipe_check(ctx, sl_study_run_recipe(study, i), &f);
-            total = st == SL_OK ? f.steps : 0;
-        }
-        if (st != SL_OK)
-            return st;
-        printf("%-40s %-8s", sl_study_run_name(study, i), state_names[state]);
-        if (step > 0)
-            printf(" %10" PRIu64, step);
-        if (step > 0 && total > 0 && state != SL_RUN_DONE && state != SL_RUN_DIVERGED) {
-            const double left = total > step ? (double)(total - step) : 0;
-            printf(" %9.1f %9.1f", 100 * (double)step / (double)total,
-                   wall / (double)step * left / 60);
-        }
-        if (state == SL_RUN_FAILED) {
-            printf("  ");
-            cli_plain_string(stdout, sl_study_why(study, i), 0);
-        }
-        putchar('\n');
-    }
+    struct cost cost = {.core_s = 0};
+    const int width = name_width(study);
+    sl_status st = SL_OK;
+    printf("%-*s %-8s %10s %9s %9s\n", width, "run", "state", "step", "percent", "ETA min");
+    for (size_t i = 0; i < sl_study_count(study) && st == SL_OK; i++)
+        st = print_row(ctx, study, i, width, &cost);
+    if (st != SL_OK)
+        return st;
     print_counts(stdout, study);
+    if (cost.done > 0 && cost.left > 0)
+        printf("%.3g core-hours to do, at the rate of the runs that are done\n",
+               cost.left * cost.core_s / cost.done / 3600);
     return SL_OK;
 }
 

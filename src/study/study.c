@@ -134,7 +134,8 @@ static sl_status read_rows(struct sl_study *s, const char *path, bool *added)
         else if (strcmp(line, s->header) != 0)
             st = sl_error_set(SL_ERR_CONFIG,
                               "%s is the table of a study with other axes or of another version "
-                              "(its first line differs); give the study another --dir",
+                              "(its first line differs); give the study another --dir "
+                              "and take the rows of the same recipes over by --from",
                               path);
     }
     sl_free(text);

@@ -73,7 +73,7 @@ rm "$work/record/sweep.csv"
 expect 78 "study of another recipe" sweep record --set train.lr=0.01
 cp "$work/grid.yaml" "$work/record.yaml"
 cp "$work/two/sweep.csv" "$work/record/"
-expect 78 "with other axes" sweep record
+expect 78 "with other axes.* by --from$" sweep record
 
 # Another study takes over the rows of its own recipes, whatever its name and axes, and trains the rest.
 study other <<'Y'
@@ -132,6 +132,10 @@ Y
 expect 66 "run eval-.*absent failed: .*absent" sweep fails
 equal "$(rows fails)" 1 "rows beside a failed run"
 expect_out '2 runs, 1 failed, 1 done' sweep fails --status
+# both runs take the same FLOP, so what is to do is what the one took
+want=$(awk -F, 'NR == 1 { for (i = 1; i <= NF; i++) if ($i == "core_s") k = i }
+    END { gsub(/"[^"]*"/, "x"); split($0, f, ","); printf "%.3g", f[k] / 3600 }' "$work/fails/sweep.csv")
+grep -q "^$want core-hours to do, at the rate of the runs that are done$" "$work/out" || fail "not $want: $(cat "$work/out")"
 
 # A diverged run is a result.
 study diverges <<<'  train.lr: [0.003, 1e6]'
