@@ -47,6 +47,13 @@ for patch in 4 2 1; do
     passed=$((passed + 1))
 done
 
+# ---- studies: as many runs as their first lines say ----
+for study in fig1:30 fig2-l49:192 fig2-l196:36 fig2-l784:16 fig3-l49:108 fig3-l196:20 fig4-l49:108 fig4-l196:20 fig5-l49:33; do
+    name=${study%:*} runs=${study#*:}
+    expect_out "^$runs runs, " "$program" sweep "paper/$name.yaml" --dir "$work/none" --plan
+    grep -qE "(^#| )$runs runs" "paper/$name.yaml" || fail "$name.yaml does not say that it has $runs runs"
+done
+
 # ---- config check ----
 expect_out '92960 steps.*\(30 passes over 12692121\), 10.47 EFLOP' "$program" config check paper/vit_i21k.yaml
 expect_out '^  time +29.08 hours at 1e\+05' "$program" config check paper/vit_i21k.yaml --gflops 100000
@@ -62,4 +69,4 @@ expect 78 "data.train_ops: .*did you mean 'flip_lr'" "$program" config check pap
 printf 'schema: 1\n' >"$work/bad.yaml"
 expect 78 "bad.yaml|model.width is 0" "$program" config check "$work/bad.yaml" paper/vit_i1k.yaml
 grep -q 'in order' "$work/out" || fail "the good recipe after a bad one was not checked"
-finish 48
+finish 57
