@@ -24,8 +24,7 @@ enum { PHASES_BETWEEN = SL_PHASE_COUNT, PHASES_STEP, PHASES_ROWS };
 
 struct phases_row {
     struct cli_spread seconds; /* of a batch and a step */
-    struct cli_spread core_h;  /* core-hours of a million images; the data take one core, else all
-                                  that the context has are taken */
+    struct cli_spread core_h;  /* processor time of all threads: hours a million images */
     double formula, counted;   /* FLOP of products */
 };
 
@@ -40,7 +39,7 @@ struct phases_shape {
     char name[PHASES_NAME], data[PHASES_DATA];
     size_t tokens, width, depth, batch, rounds, n;
     int threads;
-    double peak; /* GFLOP/s of all threads */
+    double peak; /* GFLOP a processor second; beside other programs the clock would mislead */
     struct phases_bar bars[PHASES_MODELS_MAX];
 };
 

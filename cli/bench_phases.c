@@ -4,9 +4,9 @@
  * the ratio within a round.
  */
 #define _POSIX_C_SOURCE 200809L
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "bench.h"
 
@@ -73,18 +73,19 @@ static sl_status load(const struct args *a, const char *shape, const char *model
 
 /* ---- measuring ---- */
 
-/* A shape under way. seconds: [models][PHASES_ROWS][rounds]. */
+/* A shape under way. */
 struct trial {
     sl_profile *profiles[PHASES_MODELS_MAX];
     sl_profile_info infos[PHASES_MODELS_MAX];
-    sl_phase_cost costs[PHASES_MODELS_MAX][SL_PHASE_COUNT]; /* of the last step */
-    double *seconds, *spare;                                /* spare: [rounds] */
+    sl_phase_cost *costs; /* [models][PHASES_ROWS][rounds] */
+    double *spare;        /* [rounds] */
     size_t rounds;
 };
 
-static double *row_of(const struct trial *t, size_t model, size_t row)
+/* The costs of a row, a round each. */
+static sl_phase_cost *row_of(const struct trial *t, size_t model, size_t row)
 {
-    return t->seconds + (model * PHASES_ROWS + row) * t->rounds;
+    return t->costs + (model * PHASES_ROWS + row) * t->rounds;
 }
 
 static sl_status open_models(sl_context *ctx, const struct args *a, const char *overrides,
@@ -103,6 +104,10 @@ static sl_status open_models(sl_context *ctx, const struct args *a, const char *
             st = sl_profile_create(ctx, recipe, &t->profiles[m]);
         if (st == SL_OK)
             st = sl_profile_get_info(t->profiles[m], &t->infos[m]);
+        if (st == SL_OK && t->infos[m].batch != t->infos[0].batch)
+            st =
+                cli_usage("'%s' has a batch of %zu, '%s' of %zu: a batch belongs to the shape",
+                          s->bars[m].model, t->infos[m].batch, s->bars[0].model, t->infos[0].batch);
         sl_recipe_free(&recipe);
         s->n = m + 1;
     }
@@ -112,63 +117,62 @@ static sl_status open_models(sl_context *ctx, const struct args *a, const char *
 /* One step of a model; round 0 warms up and is not noted. */
 static sl_status step(struct trial *t, size_t model, size_t round)
 {
-    double wall, between;
-    const sl_status st = sl_profile_step(t->profiles[model], t->costs[model], &wall);
+    sl_phase_cost costs[SL_PHASE_COUNT], whole;
+    const sl_status st = sl_profile_step(t->profiles[model], costs, &whole);
     if (st != SL_OK || round == 0)
         return st;
-    between = wall;
+    sl_phase_cost between = {whole.seconds, whole.core_s, 0};
     for (size_t p = 0; p < SL_PHASE_COUNT; p++) {
-        row_of(t, model, p)[round - 1] = t->costs[model][p].seconds;
-        between -= t->costs[model][p].seconds;
+        row_of(t, model, p)[round - 1] = costs[p];
+        between.seconds -= costs[p].seconds;
+        between.core_s -= costs[p].core_s;
     }
     row_of(t, model, PHASES_BETWEEN)[round - 1] = between;
-    row_of(t, model, PHASES_STEP)[round - 1] = wall;
+    row_of(t, model, PHASES_STEP)[round - 1] = whole;
     return SL_OK;
 }
 
-static sl_status take_peak(sl_context *ctx, struct phases_shape *s)
+/* GFLOP a processor second of the loop that the peak is measured by. */
+static sl_status take_peak(sl_context *ctx, double *peak)
 {
-    double now = 0;
-    const sl_status st = cli_peak(ctx, SL_F32, &now);
-    s->peak = fmax(s->peak, now);
+    const double start = cli_now();
+    const clock_t cpu = clock();
+    double rate = 0;
+    const sl_status st = cli_peak(ctx, SL_F32, &rate);
+    const double core_s = (double)(clock() - cpu) / CLOCKS_PER_SEC;
+    *peak = rate * (cli_now() - start) / core_s;
     return st;
 }
 
 static sl_status measure(sl_context *ctx, struct phases_shape *s, struct trial *t)
 {
-    sl_status st = take_peak(ctx, s);
-    for (size_t k = 0; k <= t->rounds && st == SL_OK; k++)
+    sl_status st = SL_OK;
+    for (size_t k = 0; k <= t->rounds && st == SL_OK; k++) {
         for (size_t m = 0; m < s->n && st == SL_OK; m++)
             st = step(t, m, k);
-    return st == SL_OK ? take_peak(ctx, s) : st;
+        if (st == SL_OK && k > 0)
+            st = take_peak(ctx, &t->spare[k - 1]);
+    }
+    if (st == SL_OK)
+        s->peak = cli_spread_of(t->spare, t->rounds).median;
+    return st;
 }
 
 /* ---- summary ---- */
 
-/* Core-seconds of a row in a round. Only the thread that makes the batch works meanwhile. */
-static double core_s(const struct phases_shape *s, const struct trial *t, size_t model, size_t row,
-                     size_t round)
-{
-    const double data = row_of(t, model, SL_PHASE_DATA)[round];
-    const double seconds = row_of(t, model, row)[round];
-    const double alone = row == SL_PHASE_DATA || row == PHASES_STEP ? data : 0;
-    return alone + (seconds - alone) * s->threads;
-}
-
 static void summarise_row(struct phases_shape *s, struct trial *t, size_t model, size_t row)
 {
     struct phases_row *r = &s->bars[model].rows[row];
-    const double images = (double)s->batch;
+    const sl_phase_cost *costs = row_of(t, model, row);
     for (size_t k = 0; k < t->rounds; k++)
-        t->spare[k] = core_s(s, t, model, row, k) / images * 1e6 / 3600;
+        t->spare[k] = costs[k].core_s / (double)s->batch * 1e6 / 3600;
     r->core_h = cli_spread_of(t->spare, t->rounds);
-    memcpy(t->spare, row_of(t, model, row), t->rounds * sizeof *t->spare);
+    for (size_t k = 0; k < t->rounds; k++)
+        t->spare[k] = costs[k].seconds;
     r->seconds = cli_spread_of(t->spare, t->rounds);
+    r->counted = costs[0].flops; /* of every step */
     for (size_t p = 0; p < SL_PHASE_COUNT; p++)
-        if (p == row || row == PHASES_STEP) {
-            r->formula += t->infos[model].flops[p];
-            r->counted += t->costs[model][p].flops;
-        }
+        r->formula += p == row || row == PHASES_STEP ? t->infos[model].flops[p] : 0;
 }
 
 static void summarise(struct phases_shape *s, struct trial *t)
@@ -178,7 +182,8 @@ static void summarise(struct phases_shape *s, struct trial *t)
             summarise_row(s, t, m, row);
         for (size_t o = 0; o < s->n; o++) {
             for (size_t k = 0; k < t->rounds; k++)
-                t->spare[k] = core_s(s, t, m, PHASES_STEP, k) / core_s(s, t, o, PHASES_STEP, k);
+                t->spare[k] =
+                    row_of(t, m, PHASES_STEP)[k].core_s / row_of(t, o, PHASES_STEP)[k].core_s;
             s->bars[m].ratios[o] = cli_spread_of(t->spare, t->rounds);
         }
     }
@@ -189,7 +194,7 @@ static void check_sum(const struct phases_shape *s)
 {
     for (size_t m = 0; m < s->n; m++) {
         const struct phases_row *rows = s->bars[m].rows;
-        const double share = rows[PHASES_BETWEEN].seconds.median / rows[PHASES_STEP].seconds.median;
+        const double share = rows[PHASES_BETWEEN].core_h.median / rows[PHASES_STEP].core_h.median;
         if (share > 0.02)
             fprintf(stderr, "warning: %s: %.1f %% of a step is in no phase: the model is small\n",
                     s->bars[m].model, 100 * share);
@@ -201,9 +206,9 @@ static sl_status run_shape(sl_context *ctx, const struct args *a, const char *ov
 {
     struct trial t = {.rounds = (size_t)a->rounds};
     const size_t rows = a->models.n * PHASES_ROWS;
-    t.seconds = calloc(rows * t.rounds, sizeof *t.seconds);
+    t.costs = calloc(rows * t.rounds, sizeof *t.costs);
     t.spare = calloc(t.rounds, sizeof *t.spare);
-    sl_status st = t.seconds && t.spare ? SL_OK : cli_usage("out of memory");
+    sl_status st = t.costs && t.spare ? SL_OK : cli_usage("out of memory");
     if (st == SL_OK)
         st = name_of(overrides, s->name);
     if (st == SL_OK)
@@ -228,7 +233,7 @@ static sl_status run_shape(sl_context *ctx, const struct args *a, const char *ov
     }
     for (size_t m = 0; m < s->n; m++)
         sl_profile_free(&t.profiles[m]);
-    free(t.seconds);
+    free(t.costs);
     free(t.spare);
     return st;
 }

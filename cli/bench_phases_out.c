@@ -14,16 +14,22 @@ static const char *row_name(size_t row)
                                    : sl_phase_name((sl_phase)row);
 }
 
-/* Core-hours a million images that the products of a row would take at the peak of all cores. */
-static double at_peak(const struct phases_shape *s, const struct phases_row *r)
+/* Core-hours a million images of so many seconds a step. */
+static double core_hours(const struct phases_shape *s, double core_s)
 {
-    const double core_s = r->formula / (1e9 * s->peak) * s->threads;
     return core_s / (double)s->batch * 1e6 / 3600;
 }
 
-static double rate(const struct phases_row *r) /* GFLOP/s */
+/* What the products of a row would take at the peak. */
+static double at_peak(const struct phases_shape *s, const struct phases_row *r)
 {
-    return 1e-9 * r->counted / r->seconds.median;
+    return core_hours(s, 1e-9 * r->formula / s->peak);
+}
+
+/* GFLOP a processor second. */
+static double rate(const struct phases_shape *s, const struct phases_row *r)
+{
+    return 1e-9 * r->counted * core_hours(s, 1) / r->core_h.median;
 }
 
 /* ---- text ---- */
@@ -36,23 +42,24 @@ static void text_row(FILE *f, const struct phases_shape *s, const struct phases_
     char spread[40];
     snprintf(spread, sizeof spread, "(%.3f .. %.3f)", 1e3 * t.q1, 1e3 * t.q3);
     fprintf(f, "%-16s %-18s %10.3f %-24s %5.1f %11.4f", row ? "" : bar->model, row_name(row),
-            1e3 * t.median, spread, 100 * t.median / bar->rows[PHASES_STEP].seconds.median,
+            1e3 * t.median, spread, 100 * r->core_h.median / bar->rows[PHASES_STEP].core_h.median,
             r->core_h.median);
     if (r->counted > 0)
         fprintf(f, " %8.4f %9.3f %9.3f %8.1f %6.1f", at_peak(s, r), 1e-9 * r->formula,
-                1e-9 * r->counted, rate(r), 100 * rate(r) / s->peak);
+                1e-9 * r->counted, rate(s, r), 100 * rate(s, r) / s->peak);
     fputc('\n', f);
 }
 
 static void print_text(FILE *f, const struct phases_shape *s, bool first)
 {
     fprintf(f,
-            "%s%s: L %zu, D %zu, depth %zu, batch %zu, %d threads, peak %.0f GFLOP/s, %zu rounds\n"
+            "%s%s: L %zu, D %zu, depth %zu, batch %zu, %d threads, %zu rounds, peak %.1f GFLOP a "
+            "core-second\n"
             "data: %s\n",
             first ? "" : "\n", s->name, s->tokens, s->width, s->depth, s->batch, s->threads,
-            s->peak, s->rounds, s->data);
+            s->rounds, s->peak, s->data);
     fprintf(f, "%-16s %-18s %10s %-24s %5s %11s %8s %9s %9s %8s %6s\n", "model", "phase", "ms",
-            "(q1 .. q3)", "%", "core-h/Mimg", "at peak", "GFLOP", "counted", "GFLOP/s", "% peak");
+            "(q1 .. q3)", "%", "core-h/Mimg", "at peak", "GFLOP", "counted", "/core-s", "% peak");
     for (size_t m = 0; m < s->n; m++)
         for (size_t row = 0; row < PHASES_ROWS; row++)
             text_row(f, s, &s->bars[m], row);
@@ -68,8 +75,10 @@ static void print_text(FILE *f, const struct phases_shape *s, bool first)
 
 static void csv_header(FILE *f, const struct phases_shape *s)
 {
-    fprintf(f, "shape,model,phase,tokens,batch,threads,rounds,ms,ms_q1,ms_q3,core_h,core_h_q1,"
-               "core_h_q3,core_h_at_peak,gflop,gflop_counted,gflops,peak_percent,peak_gflops");
+    fprintf(
+        f,
+        "shape,model,phase,tokens,batch,threads,rounds,ms,ms_q1,ms_q3,core_h,core_h_q1,"
+        "core_h_q3,core_h_at_peak,gflop,gflop_counted,gflop_core_s,peak_percent,peak_gflop_core_s");
     for (size_t m = 0; m < s->n; m++)
         for (size_t k = 0; k < 3; k++) {
             static const char *const ends[] = {"", " q1", " q3"};
@@ -90,8 +99,8 @@ static void csv_row(FILE *f, const struct phases_shape *s, const struct phases_b
     fprintf(f, ",%s,%zu,%zu,%d,%zu", row_name(row), s->tokens, s->batch, s->threads, s->rounds);
     fprintf(f, ",%.6f,%.6f,%.6f,%.6g,%.6g,%.6g,%.6g", 1e3 * r->seconds.median, 1e3 * r->seconds.q1,
             1e3 * r->seconds.q3, r->core_h.median, r->core_h.q1, r->core_h.q3, at_peak(s, r));
-    fprintf(f, ",%.17g,%.17g,%.2f,%.2f,%.1f", 1e-9 * r->formula, 1e-9 * r->counted, rate(r),
-            100 * rate(r) / s->peak, s->peak);
+    fprintf(f, ",%.17g,%.17g,%.2f,%.2f,%.1f", 1e-9 * r->formula, 1e-9 * r->counted, rate(s, r),
+            100 * rate(s, r) / s->peak, s->peak);
     for (size_t o = 0; o < s->n; o++) {
         const struct cli_spread x = bar->ratios[o];
         if (row == PHASES_STEP)
@@ -130,7 +139,7 @@ static void json_bar(FILE *f, const struct phases_shape *s, const struct phases_
     json_text(f, "data", s->data);
     fprintf(f,
             "\"tokens\": %zu, \"width\": %zu, \"depth\": %zu, \"batch\": %zu, \"threads\": %d, "
-            "\"rounds\": %zu, \"peak_gflops\": %.1f, \"phases\": [",
+            "\"rounds\": %zu, \"peak_gflop_core_s\": %.2f, \"phases\": [",
             s->tokens, s->width, s->depth, s->batch, s->threads, s->rounds, s->peak);
     for (size_t row = 0; row < PHASES_ROWS; row++) {
         const struct phases_row *r = &bar->rows[row];

@@ -26,6 +26,7 @@ SL_API const char *sl_phase_name(sl_phase phase);
 
 typedef struct sl_phase_cost {
     double seconds; /* by the clock, while ops of the phase ran */
+    double core_s;  /* processor seconds of all threads meanwhile */
     double flops;   /* of their products, 2 per multiply-add, as the calls were made */
 } sl_phase_cost;
 
@@ -47,10 +48,10 @@ typedef struct sl_profile_info {
 SL_API sl_status sl_profile_create(sl_context *ctx, const sl_recipe *recipe, sl_profile **profile);
 SL_API void sl_profile_free(sl_profile **profile);
 SL_API sl_status sl_profile_get_info(const sl_profile *profile, sl_profile_info *info);
-/* One batch and one step. wall_s: of both together, by the same clock; what exceeds the phases' sum
+/* One batch and one step. whole: of both together, by the same clocks; what exceeds the phases' sum
  * passed between ops. */
 SL_API sl_status sl_profile_step(sl_profile *profile, sl_phase_cost costs[SL_PHASE_COUNT],
-                                 double *wall_s);
+                                 sl_phase_cost *whole);
 
 #ifdef __cplusplus
 }

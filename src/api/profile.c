@@ -10,7 +10,6 @@
 
 #include "api/context.h"
 #include "base/alloc.h"
-#include "base/clock.h"
 #include "data/data.h"
 #include "ops/timed.h"
 #include "train/train.h"
@@ -114,22 +113,26 @@ sl_status sl_profile_get_info(const sl_profile *p, sl_profile_info *info)
     return SL_OK;
 }
 
-sl_status sl_profile_step(sl_profile *p, sl_phase_cost costs[SL_PHASE_COUNT], double *wall_s)
+sl_status sl_profile_step(sl_profile *p, sl_phase_cost costs[SL_PHASE_COUNT], sl_phase_cost *whole)
 {
     const struct sl_batch *batch;
     sl_step_result result;
-    if (!p || !costs || !wall_s)
-        SL_FAIL(SL_ERR_ARGUMENT, "sl_profile_step: profile, costs and wall_s must not be NULL");
-    const double start = sl_now_s();
+    sl_phase_cost data = {.flops = 0}, all = {.flops = 0};
+    if (!p || !costs || !whole)
+        SL_FAIL(SL_ERR_ARGUMENT, "sl_profile_step: profile, costs and whole must not be NULL");
+    const sl_phase_cost start = sl_timed_now();
     SL_TRY(sl_loader_next(p->loader, &batch));
-    const double loaded = sl_now_s();
+    sl_timed_add(&data, start, 0);
     sl_timed_begin(p->dev, &p->timed);
     const sl_status st = sl_trainer_step(p->trainer, batch->images, batch->labels, &result);
     sl_timed_end(p->dev);
-    const double end = sl_now_s();
+    sl_timed_add(&all, start, 0);
     SL_TRY(st);
-    p->timed.costs[SL_PHASE_DATA].seconds += loaded - start;
     memcpy(costs, p->timed.costs, sizeof p->timed.costs);
-    *wall_s = end - start;
+    costs[SL_PHASE_DATA].seconds += data.seconds;
+    costs[SL_PHASE_DATA].core_s += data.core_s;
+    for (size_t i = 0; i < SL_PHASE_COUNT; i++)
+        all.flops += costs[i].flops;
+    *whole = all;
     return SL_OK;
 }

@@ -13,31 +13,43 @@ static struct sl_timed_ops *timed_of(const struct sl_device *dev)
     return (struct sl_timed_ops *)(uintptr_t)dev->ops;
 }
 
-/* Books a call that began at `start` and has returned st. */
-static sl_status book(const struct sl_device *dev, sl_phase phase, double start, double flops,
-                      sl_status st)
+sl_phase_cost sl_timed_now(void)
 {
-    sl_phase_cost *cost = &timed_of(dev)->costs[phase];
-    cost->seconds += sl_now_s() - start;
+    return (sl_phase_cost){.seconds = sl_now_s(), .core_s = sl_cpu_s()};
+}
+
+void sl_timed_add(sl_phase_cost *cost, sl_phase_cost start, double flops)
+{
+    const sl_phase_cost now = sl_timed_now();
+    cost->seconds += now.seconds - start.seconds;
+    cost->core_s += now.core_s - start.core_s;
     cost->flops += flops;
+}
+
+/* Books a call that began at `start` and has returned st. */
+static sl_status book(const struct sl_device *dev, sl_phase phase, sl_phase_cost start,
+                      double flops, sl_status st)
+{
+    sl_timed_add(&timed_of(dev)->costs[phase], start, flops);
     return st;
 }
 
 static sl_status upload(struct sl_device *dev, void *dst, const void *src, size_t bytes)
 {
-    const double start = sl_now_s();
+    const sl_phase_cost start = sl_timed_now();
     return book(dev, SL_PHASE_DATA, start, 0, timed_of(dev)->inner->upload(dev, dst, src, bytes));
 }
 
 static sl_status zero(struct sl_device *dev, void *p, size_t bytes)
 {
-    const double start = sl_now_s();
+    const sl_phase_cost start = sl_timed_now();
     return book(dev, dev->phase, start, 0, timed_of(dev)->inner->zero(dev, p, bytes));
 }
 
 static sl_status gemm(struct sl_device *dev, const struct sl_gemm_args *args)
 {
-    const double start = sl_now_s(), flops = 2.0 * (double)args->m * (double)args->n;
+    const sl_phase_cost start = sl_timed_now();
+    const double flops = 2.0 * (double)args->m * (double)args->n;
     return book(dev, dev->phase, start, flops * (double)args->k,
                 timed_of(dev)->inner->gemm(dev, args));
 }
@@ -50,14 +62,14 @@ static double product(const sl_attention *a)
 
 static sl_status attn_fwd(struct sl_device *dev, const struct sl_attn_args *args)
 {
-    const double start = sl_now_s();
+    const sl_phase_cost start = sl_timed_now();
     return book(dev, SL_PHASE_ATTENTION_FWD, start, 2 * product(&args->a),
                 timed_of(dev)->inner->attn_fwd(dev, args));
 }
 
 static sl_status attn_bwd(struct sl_device *dev, const struct sl_attn_args *args)
 {
-    const double start = sl_now_s();
+    const sl_phase_cost start = sl_timed_now();
     return book(dev, SL_PHASE_ATTENTION_BWD, start, 5 * product(&args->a),
                 timed_of(dev)->inner->attn_bwd(dev, args));
 }
@@ -66,7 +78,7 @@ static sl_status attn_bwd(struct sl_device *dev, const struct sl_attn_args *args
 #define TIMED(op, type)                                                                            \
     static sl_status op(struct sl_device *dev, const struct type *args)                            \
     {                                                                                              \
-        const double start = sl_now_s();                                                           \
+        const sl_phase_cost start = sl_timed_now();                                                \
         return book(dev, dev->phase, start, 0, timed_of(dev)->inner->op(dev, args));               \
     }
 TIMED(patch, sl_patch_args)

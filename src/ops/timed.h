@@ -14,6 +14,10 @@ struct sl_timed_ops {
     sl_phase_cost costs[SL_PHASE_COUNT]; /* added up since sl_timed_begin */
 };
 
+/* The clocks now, and the addition of what passed since then. */
+sl_phase_cost sl_timed_now(void);
+void sl_timed_add(sl_phase_cost *cost, sl_phase_cost start, double flops);
+
 /* timed must stay where it is until sl_timed_end. */
 void sl_timed_begin(struct sl_device *dev, struct sl_timed_ops *timed);
 void sl_timed_end(struct sl_device *dev);

@@ -26,6 +26,10 @@ for model in softmax relu; do
     # eight numbers, each rounded to 1e-6
     check "$model: phases do not add up" awk -F';' -v m="$model" '$1 == m && $2 != "step" { sum += $3; least = $3 < least ? $3 : least }
         $1 == m && $2 == "step" { step = $3 } END { d = sum - step; exit !(d < 5e-6 && d > -5e-6 && least >= 0) }' <(column ms one.csv)
+    # eight numbers of six digits
+    check "$model: core-hours do not add up" awk -F';' -v m="$model" '$1 == m && $2 != "step" { sum += $3 }
+        $1 == m && $2 == "step" { step = $3 } END { d = sum - step; exit !(step > 0 && d < 1e-5 * step && d > -1e-5 * step) }' \
+        <(column core_h one.csv)
     check "$model to itself" [ "$(column "to $model" one.csv | grep "^$model;step;")" = "$model;step;1.00000" ]
 done
 
@@ -108,10 +112,11 @@ bad 66 "no recipe 'nope'" "$program" bench phases nope
 bad 64 "--rounds takes 1" "$program" bench phases tiny.yaml --rounds 0
 bad 64 "text, json or csv" "$program" bench phases tiny.yaml --format xml
 bad 64 "two models have the name 'relu'" "$program" bench phases tiny.yaml --model model.h=relu --model model.h=relu
+bad 64 "a batch belongs to the shape" "$program" bench phases tiny.yaml --model model.h=relu --model "model.h=gelu train.batch=8"
 bad 78 "did you mean 'model.gate'" "$program" bench phases tiny.yaml --model "model.h=relu model.gat=silu"
 bad 78 "did you mean 'relu" "$program" bench phases tiny.yaml --model model.h=reluu
 bad 78 "not divisible by model.patch" "$program" bench phases tiny.yaml --shape model.patch=5
 bad 66 "nothere" "$program" bench phases tiny.yaml --set data.train=nothere
 bad 78 "model.classes is 3, but .* has 4 classes" "$program" bench phases tiny.yaml --set model.classes=3
 bad 73 "tiny.yaml/fig: cannot be written" "$program" bench phases tiny.yaml --out tiny.yaml/fig
-finish 74
+finish 77
