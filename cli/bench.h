@@ -39,6 +39,7 @@ struct phases_shape {
     char name[PHASES_NAME], data[PHASES_DATA];
     size_t tokens, width, depth, batch, rounds, n;
     int threads;
+    sl_dtype dtype;
     double peak; /* GFLOP a processor second; beside other programs the clock would mislead */
     struct phases_bar bars[PHASES_MODELS_MAX];
 };

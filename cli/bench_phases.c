@@ -133,12 +133,12 @@ static sl_status step(struct trial *t, size_t model, size_t round)
 }
 
 /* GFLOP a processor second of the loop that the peak is measured by. */
-static sl_status take_peak(sl_context *ctx, double *peak)
+static sl_status take_peak(sl_context *ctx, sl_dtype dtype, double *peak)
 {
     const double start = cli_now();
     const clock_t cpu = clock();
     double rate = 0;
-    const sl_status st = cli_peak(ctx, SL_F32, &rate);
+    const sl_status st = cli_peak(ctx, dtype, &rate);
     const double core_s = (double)(clock() - cpu) / CLOCKS_PER_SEC;
     *peak = rate * (cli_now() - start) / core_s;
     return st;
@@ -151,7 +151,7 @@ static sl_status measure(sl_context *ctx, struct phases_shape *s, struct trial *
         for (size_t m = 0; m < s->n && st == SL_OK; m++)
             st = step(t, m, k);
         if (st == SL_OK && k > 0)
-            st = take_peak(ctx, &t->spare[k - 1]);
+            st = take_peak(ctx, s->dtype, &t->spare[k - 1]);
     }
     if (st == SL_OK)
         s->peak = cli_spread_of(t->spare, t->rounds).median;
@@ -222,6 +222,7 @@ static sl_status run_shape(sl_context *ctx, const struct args *a, const char *ov
         s->width = info->model.width;
         s->depth = info->model.depth;
         s->batch = info->batch;
+        s->dtype = info->model.dtype;
         s->rounds = t.rounds;
         s->threads = sl_context_threads(ctx);
         st = measure(ctx, s, &t);

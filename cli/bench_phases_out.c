@@ -14,6 +14,11 @@ static const char *row_name(size_t row)
                                    : sl_phase_name((sl_phase)row);
 }
 
+static const char *dtype_of(const struct phases_shape *s)
+{
+    return s->dtype == SL_BF16 ? "bf16" : "fp32";
+}
+
 /* Core-hours a million images of so many seconds a step. */
 static double core_hours(const struct phases_shape *s, double core_s)
 {
@@ -52,12 +57,13 @@ static void text_row(FILE *f, const struct phases_shape *s, const struct phases_
 
 static void print_text(FILE *f, const struct phases_shape *s, bool first)
 {
-    fprintf(f,
-            "%s%s: L %zu, D %zu, depth %zu, batch %zu, %d threads, %zu rounds, peak %.1f GFLOP a "
-            "core-second\n"
-            "data: %s\n",
-            first ? "" : "\n", s->name, s->tokens, s->width, s->depth, s->batch, s->threads,
-            s->rounds, s->peak, s->data);
+    fprintf(
+        f,
+        "%s%s: L %zu, D %zu, depth %zu, batch %zu, %s, %d threads, %zu rounds, peak %.1f GFLOP a "
+        "core-second\n"
+        "data: %s\n",
+        first ? "" : "\n", s->name, s->tokens, s->width, s->depth, s->batch, dtype_of(s),
+        s->threads, s->rounds, s->peak, s->data);
     fprintf(f, "%-16s %-18s %10s %-24s %5s %11s %8s %9s %9s %8s %6s\n", "model", "phase", "ms",
             "(q1 .. q3)", "%", "core-h/Mimg", "at peak", "GFLOP", "counted", "/core-s", "% peak");
     for (size_t m = 0; m < s->n; m++)
@@ -77,7 +83,7 @@ static void csv_header(FILE *f, const struct phases_shape *s)
 {
     fprintf(
         f,
-        "shape,model,phase,tokens,batch,threads,rounds,ms,ms_q1,ms_q3,core_h,core_h_q1,"
+        "shape,model,phase,tokens,batch,dtype,threads,rounds,ms,ms_q1,ms_q3,core_h,core_h_q1,"
         "core_h_q3,core_h_at_peak,gflop,gflop_counted,gflop_core_s,peak_percent,peak_gflop_core_s");
     for (size_t m = 0; m < s->n; m++)
         for (size_t k = 0; k < 3; k++) {
@@ -96,7 +102,8 @@ static void csv_row(FILE *f, const struct phases_shape *s, const struct phases_b
     figure_csv_text(f, s->name);
     fputc(',', f);
     figure_csv_text(f, bar->model);
-    fprintf(f, ",%s,%zu,%zu,%d,%zu", row_name(row), s->tokens, s->batch, s->threads, s->rounds);
+    fprintf(f, ",%s,%zu,%zu,%s,%d,%zu", row_name(row), s->tokens, s->batch, dtype_of(s), s->threads,
+            s->rounds);
     fprintf(f, ",%.6f,%.6f,%.6f,%.6g,%.6g,%.6g,%.6g", 1e3 * r->seconds.median, 1e3 * r->seconds.q1,
             1e3 * r->seconds.q3, r->core_h.median, r->core_h.q1, r->core_h.q3, at_peak(s, r));
     fprintf(f, ",%.17g,%.17g,%.2f,%.2f,%.1f", 1e-9 * r->formula, 1e-9 * r->counted, rate(s, r),
@@ -138,9 +145,10 @@ static void json_bar(FILE *f, const struct phases_shape *s, const struct phases_
     json_text(f, "model", bar->model);
     json_text(f, "data", s->data);
     fprintf(f,
-            "\"tokens\": %zu, \"width\": %zu, \"depth\": %zu, \"batch\": %zu, \"threads\": %d, "
+            "\"tokens\": %zu, \"width\": %zu, \"depth\": %zu, \"batch\": %zu, \"dtype\": \"%s\", "
+            "\"threads\": %d, "
             "\"rounds\": %zu, \"peak_gflop_core_s\": %.2f, \"phases\": [",
-            s->tokens, s->width, s->depth, s->batch, s->threads, s->rounds, s->peak);
+            s->tokens, s->width, s->depth, s->batch, dtype_of(s), s->threads, s->rounds, s->peak);
     for (size_t row = 0; row < PHASES_ROWS; row++) {
         const struct phases_row *r = &bar->rows[row];
         fprintf(f,

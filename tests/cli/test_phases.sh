@@ -68,7 +68,7 @@ flop shape "8 4 4 16 32 4 3 8 0 0 0" --set model.depth=3 --set train.batch=8 --s
 
 # ---- formats, shapes, quartiles ----
 "$program" bench phases tiny.yaml --rounds 3 --shape model.patch=4 --shape "model.patch=8 train.batch=16" >text 2>err || fail "$(cat err)"
-check "two shapes" [ "$(grep -cE '^patch [48](, batch 16)?: L (16|4), D 16, depth 2, batch (32|16), ' text)" = 2 ]
+check "two shapes" [ "$(grep -cE '^patch [48](, batch 16)?: L (16|4), D 16, depth 2, batch (32|16), (fp32|bf16), ' text)" = 2 ]
 check "default models" [ "$(grep -cE '^(softmax|relu|relu, gate silu) +data ' text)" = 6 ]
 check "what the gate costs" [ "$(grep -cE '^core-hours of relu, gate silu to relu: [0-9.]+ \([0-9.]+ \.\. [0-9.]+\)$' text)" = 2 ]
 expect_out '^\{"bench": "phases", "shape": "tiny.yaml", "model": "relu", "data": "synthetic:n=200,.*"phases": \[\{"phase": "data", "ms": [0-9.]+, .*"ratios": \{"relu": \[1.00000, 1.00000, 1.00000\]\}\}$' \
