@@ -141,7 +141,7 @@ sl_status sl_weights_read_meta(const char *path, struct sl_weights_meta *meta);
  */
 sl_status sl_weights_read(const char *path, const struct sl_param_table *table, float *params);
 /* The start of another training: positions of another grid are resampled (bicubic, antialiased),
- * and with reset_head the head may be missing or of another shape. */
+ * and with reset_head the head of `params` stays as it is, whatever the file has. */
 sl_status sl_weights_init(const char *path, const struct sl_vit_config *vit,
                           const struct sl_param_table *table, bool reset_head, float *params);
 

@@ -230,16 +230,20 @@ static bool is_head(const char *name)
     return strncmp(name, "head.", 5) == 0;
 }
 
-/* What may differ from the table: a head, and the number of positions. */
+/* What may differ from the table: a head, which is then left alone even where it fits, and the
+ * number of positions. */
 struct leeway {
     bool head, positions;
 };
 
+static bool left_alone(const struct leeway *l, const char *name)
+{
+    return l->head && is_head(name);
+}
+
 static bool may_differ(const struct leeway *l, const struct sl_param *p,
                        const struct sl_st_tensor *t)
 {
-    if (is_head(p->name))
-        return l->head;
     return l->positions && t && strcmp(p->name, "pos_embed") == 0 && t->rank == 3 &&
            t->shape[0] == 1 && t->shape[2] == p->shape[2];
 }
@@ -313,13 +317,15 @@ static sl_status compare_all(const struct sl_safetensors *file, const struct sl_
         const struct sl_st_tensor *t = sl_st_find(file, p->name);
         if (t)
             seen[t - file->tensors] = true;
-        if (!may_differ(leeway, p, t) || (t && same_shape(p, t)))
+        if (left_alone(leeway, p->name))
+            continue;
+        if (!may_differ(leeway, p, t) || same_shape(p, t))
             compare(d, p, t);
     }
     for (size_t i = 0; i < file->n; i++) {
         char escaped[SL_ESCAPED_SIZE];
         const char *name = file->tensors[i].name;
-        if (seen[i] || (leeway->head && is_head(name)) || !spelled_out(d))
+        if (seen[i] || left_alone(leeway, name) || !spelled_out(d))
             continue;
         sl_text_addf(&d->text, "%s is unexpected", sl_escape(name, strlen(name), escaped));
     }
@@ -345,11 +351,12 @@ fail:
     return st;
 }
 
-static sl_status read_param(const struct sl_safetensors *file, const struct sl_param *p, float *dst)
+static sl_status read_param(const struct sl_safetensors *file, const struct sl_param *p,
+                            const struct leeway *leeway, float *dst)
 {
     const struct sl_st_tensor *t = sl_st_find(file, p->name);
-    if (!t || !same_shape(p, t))
-        return SL_OK; /* it may differ; check_table has seen everything else */
+    if (left_alone(leeway, p->name) || !same_shape(p, t))
+        return SL_OK; /* positions may differ; check_table has seen everything else */
     SL_TRY(sl_st_read_f32(file, t, dst, p->count));
     for (size_t i = 0; i < p->count; i++) {
         if (!isfinite(dst[i]))
@@ -365,7 +372,7 @@ static sl_status read_table(const struct sl_safetensors *file, const struct sl_p
     SL_TRY(check_table(file, table, leeway));
     SL_TRY(sl_st_check_digest(file));
     for (size_t i = 0; i < table->n; i++)
-        SL_TRY(read_param(file, &table->params[i], params + table->params[i].offset));
+        SL_TRY(read_param(file, &table->params[i], leeway, params + table->params[i].offset));
     return SL_OK;
 }
 

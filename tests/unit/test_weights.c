@@ -200,11 +200,25 @@ static void test_another_head(void **state)
     assert_true(wide[other.params[other.patch_w].offset] ==
                 params[table.params[table.patch_w].offset]);
     sl_free(wide);
-    memset(back, 0, table.floats * sizeof *back);
-    assert_int_equal(sl_weights_init(path, &meta.vit, &table, true, back),
-                     SL_OK); /* it fits: it is read */
-    assert_memory_equal(back, params, table.floats * sizeof *params);
     sl_param_table_free(&other);
+}
+
+/* A head of the same shape belongs to other classes, too: reset is reset. */
+static void test_reset_of_a_head_that_fits(void **state)
+{
+    (void)state;
+    const char *path = write_file(&table);
+    const struct sl_param *w = &table.params[table.head_w], *b = &table.params[table.head_b];
+    for (int reset = 0; reset < 2; reset++) {
+        for (size_t i = 0; i < table.floats; i++)
+            back[i] = 7;
+        assert_int_equal(sl_weights_init(path, &meta.vit, &table, reset, back), SL_OK);
+        for (size_t i = 0; i < table.n; i++) {
+            const struct sl_param *p = &table.params[i];
+            for (size_t e = p->offset; e < p->offset + p->count; e++)
+                assert_true(back[e] == (reset && (p == w || p == b) ? 7 : params[e]));
+        }
+    }
 }
 
 static void test_training_on_another_grid(void **state)
@@ -387,6 +401,7 @@ int main(void)
         cmocka_unit_test(test_many_differences),
         cmocka_unit_test(test_another_grid),
         cmocka_unit_test(test_another_head),
+        cmocka_unit_test(test_reset_of_a_head_that_fits),
         cmocka_unit_test(test_training_on_another_grid),
         cmocka_unit_test(test_resampling),
         cmocka_unit_test(test_values_that_are_not_finite),
