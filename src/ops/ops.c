@@ -36,10 +36,10 @@ sl_status sl_device_plan_end(struct sl_device *dev)
     dev->planning = false;
     if (dev->scratch_needed <= dev->scratch_bytes)
         return SL_OK;
+    void *larger; /* before the old one goes: what was planned with it must run on if this fails */
+    SL_TRY(dev->ops->mem_alloc(dev, dev->scratch_needed, &larger));
     dev->ops->mem_free(dev, dev->scratch);
-    dev->scratch = NULL;
-    dev->scratch_bytes = 0;
-    SL_TRY(dev->ops->mem_alloc(dev, dev->scratch_needed, &dev->scratch));
+    dev->scratch = larger;
     dev->scratch_bytes = dev->scratch_needed;
     return SL_OK;
 }

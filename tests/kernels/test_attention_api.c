@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "api/context.h"
 #include "base/alloc.h"
 #include "kernels/case.h"
 #include "kernels/phi.h"
@@ -57,6 +58,23 @@ static void unplanned_shape_is_an_internal_error(void **state)
     assert_int_equal(dev->ops->attn_fwd(dev, &c.args), SL_ERR_INTERNAL);
     assert_int_equal(dev->ops->attn_bwd(dev, &c.args), SL_ERR_INTERNAL);
     sl_device_close(&dev);
+    case_close(&c);
+}
+
+/* A call too large for the memory fails alone: what was planned before goes on. */
+static void failed_growth_keeps_the_scratch(void **state)
+{
+    (void)state;
+    struct attn_case c;
+    sl_context *ctx = NULL;
+    case_open(&c, &plain, LAYOUT_TOKENS, FILL_NORMAL, false, 5);
+    assert_int_equal(sl_context_open(NULL, &ctx), SL_OK);
+    assert_int_equal(sl_attention_forward(ctx, &c.args.a, c.o.p, c.o.s), SL_OK);
+    sl_alloc_fail_at(1, false); /* of the backward pass, which needs more */
+    assert_int_equal(sl_attention_backward(ctx, &c.args.a, &c.args.g), SL_ERR_MEMORY);
+    sl_alloc_fail_at(0, false);
+    assert_int_equal(ctx->dev->ops->attn_fwd(ctx->dev, &c.args), SL_OK);
+    sl_context_close(&ctx);
     case_close(&c);
 }
 
@@ -175,6 +193,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(operator_equals_op),
         cmocka_unit_test(unplanned_shape_is_an_internal_error),
+        cmocka_unit_test(failed_growth_keeps_the_scratch),
         cmocka_unit_test(bad_arguments_are_named),
         cmocka_unit_test(query_may_repeat_over_the_batch),
         cmocka_unit_test(phi_rows_are_what_they_say),
