@@ -35,8 +35,7 @@ sl_status sl_train(sl_context *ctx, const sl_recipe *recipe, const sl_train_opti
         st = sl_sizes_measure(ctx, &recipe->config, &r);
     if (st == SL_OK && recipe->config.eval.transfer[0] && isnan(r.transfer))
         st = sl_transfer_measure(ctx, recipe->config.eval.transfer, &r);
-    if (st == SL_ERR_INTERRUPTED)
-        atomic_store(&ctx->stop, false);
+    atomic_store(&ctx->stop, false); /* whatever came of it, it was this run's */
     SL_TRY(st);
     *result = r;
     return SL_OK;

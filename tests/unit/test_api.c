@@ -168,6 +168,27 @@ static void test_a_stop_counts_once(void **state)
     assert_int_equal(result.step, 4);
 }
 
+static void stop_at_the_end(void *user, const sl_train_progress *p)
+{
+    (void)user;
+    if (p->step == p->total_steps)
+        sl_context_request_stop(ctx);
+}
+
+/* A request that comes too late for a run does not wait for the next. */
+static void test_a_late_stop_is_settled(void **state)
+{
+    (void)state;
+    sl_train_result result;
+    char dirs[2][512];
+    for (int i = 0; i < 2; i++) {
+        snprintf(dirs[i], sizeof dirs[i], "%s", scratch(i ? "next" : "late"));
+        const sl_train_options options = {.run_dir = dirs[i], .progress = stop_at_the_end};
+        assert_int_equal(sl_train(ctx, recipe, &options, &result), SL_OK);
+        assert_int_equal(result.step, 4);
+    }
+}
+
 /* A file computes in fp32 wherever it is loaded; bf16 is there for the asking where the CPU has it,
  * which plain C never has. */
 static void test_loaded_models_are_fp32(void **state)
@@ -226,6 +247,7 @@ int main(void)
         cmocka_unit_test(test_null_and_out_of_range),
         cmocka_unit_test(test_null_is_harmless),
         cmocka_unit_test(test_a_stop_counts_once),
+        cmocka_unit_test(test_a_late_stop_is_settled),
         cmocka_unit_test(test_loaded_models_are_fp32),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
