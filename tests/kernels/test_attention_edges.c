@@ -91,6 +91,32 @@ static void masks_at_the_edge_of_a_block(void **state)
     devices_close(&devs);
 }
 
+/* Few heads and many queries: their rows are cut into parts, and rows of dk and dv into as many,
+ * most of which begin in the middle of the list of keys that are there. */
+static void masks_where_rows_are_cut(void **state)
+{
+    (void)state;
+    static const sl_phi phis[] = {SL_PHI_RELU, SL_PHI_SOFTMAX, SL_PHI_SIGMOID};
+    struct devices devs;
+    devices_open(&devs, 2);
+    for (size_t i = 0; i < 6; i++) {
+        sl_attention a = shape(phis[i / 2], 3, 1, 200, 95, 12);
+        a.dtype = i % 2 ? SL_BF16 : SL_F32;
+        struct attn_case c;
+        case_open(&c, &a, LAYOUT_ODD, FILL_NORMAL, true, seed + i);
+        case_reference(&c);
+        for (size_t d = 0; d < devs.n; d++) {
+            if (!case_is_for(&c, devs.dev[d], i))
+                continue;
+            case_clear(&c);
+            case_run(&c, devs.dev[d]);
+            case_check(&c, devs.dev[d]->isa);
+        }
+        case_close(&c);
+    }
+    devices_close(&devs);
+}
+
 /* A NaN in one valid key reaches the outputs of every query of its head for every phi (relu6 and
  * relu too: a clamp must not swallow it), and no other head. */
 static void nan_is_not_hidden(void **state)
@@ -359,6 +385,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(masked_keys_are_never_read),
         cmocka_unit_test(masks_at_the_edge_of_a_block),
+        cmocka_unit_test(masks_where_rows_are_cut),
         cmocka_unit_test(nan_is_not_hidden),
         cmocka_unit_test(bits_do_not_depend_on_threads),
         cmocka_unit_test(memory_is_linear_in_length),

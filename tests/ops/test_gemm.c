@@ -112,6 +112,16 @@ static void test_model_shapes(void **state)
         {.m = 200, .n = 33, .k = 1031, .a_t = true, .type = SL_BF16, .a_sum = &marker},
         {.m = 70, .n = 100, .k = 1100, .b_t = true, .type = SL_BF16, .bias = &marker},
         {.m = 400, .n = 64, .k = 64, .type = SL_BF16, .c_type = SL_BF16, .epilogue = SL_EPI_TANH},
+        /* rows of bf16 read where they lie, in three passes */
+        {.m = 75, .n = 70, .k = 608, .b_t = true, .type = SL_BF16, .bias = &marker},
+        /* a long sum of bf16 in two ranges of k */
+        {.m = 5,
+         .n = 1100,
+         .k = 4200,
+         .a_t = true,
+         .accumulate = true,
+         .type = SL_BF16,
+         .a_sum = &marker},
     };
     for (uint32_t i = 0; i < 2 * COUNT(shapes); i++) {
         sl_rng rng = sl_rng_at(seed, SL_RNG_TEST, 1000 + i, 0);
