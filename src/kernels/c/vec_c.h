@@ -14,7 +14,7 @@
 typedef float vf __attribute__((vector_size(16)));
 typedef int32_t vm __attribute__((vector_size(16))); /* lane mask: all ones or zero */
 typedef uint32_t vu __attribute__((vector_size(16)));
-enum { VL = 4, V_REGISTERS = 16 };
+enum { VL = 4 };
 
 static inline vf v_set1(float x)
 {

@@ -12,7 +12,7 @@
 
 typedef __m256 vf;
 typedef __m256 vm; /* lane mask: sign bit */
-enum { VL = 8, V_REGISTERS = 16 };
+enum { VL = 8 };
 
 static inline vf v_set1(float x)
 {

@@ -12,7 +12,7 @@
 
 typedef __m512 vf;
 typedef __mmask16 vm;
-enum { VL = 16, V_REGISTERS = 32 };
+enum { VL = 16 };
 
 static inline vf v_set1(float x)
 {
