@@ -426,9 +426,10 @@ typedef struct sl_eval_options {
 } sl_eval_options;
 
 typedef struct sl_eval_result {
-    size_t images, skipped;           /* counted; not decodable */
-    double top1, top1_se, top5, loss; /* fractions; se = sqrt(p (1-p) / n); loss NaN with `labels`
-                                         or `intersect` */
+    size_t images, skipped;     /* counted; not decodable */
+    double top1, top1_se, top5; /* fractions; se = sqrt(p (1-p) / n) */
+    double loss; /* softmax cross-entropy, whatever training took; NaN with `labels` or `intersect`
+                  */
     double img_per_sec;
     double length_used; /* the L of L^-alpha */
     size_t unlabelled;  /* images for which `labels` holds no class: not counted */

@@ -3,12 +3,14 @@
  * and what is done to a finished tile. One table per instruction set; the block sizes stand beside
  * the functions that they fit. Sums are float; operands may be bf16, which packing widens.
  *
- * A table may instead multiply bf16 itself (AMX); then its packed panels are its own affair, and
- * `float *` points to them all the same. Else a packed panel holds mr rows of A or nr columns of B,
- * k after k, padded to whole vectors, so that a kernel never meets an edge along its lanes.
+ * A table may instead multiply bf16 itself (AVX512-BF16, AMX); then its packed panels are its own
+ * affair, and `float *` points to them all the same. Else a packed panel holds mr rows of A or nr
+ * columns of B, k after k, padded to whole vectors, so that a kernel never meets an edge along its
+ * lanes.
  *
- * Every element of C is one chain of fused multiply-adds over k in ascending order, whatever the
- * tile, the block sizes or the number of rows: AVX2 and AVX-512 give the same bits.
+ * Sums of float are one chain of fused multiply-adds over k in ascending order, or one for each
+ * chunk of k of the plan, whatever the tile, the block sizes or the number of rows: AVX2 and
+ * AVX-512 give the same bits.
  */
 #ifndef SL_KERNELS_GEMM_KERNELS_H
 #define SL_KERNELS_GEMM_KERNELS_H

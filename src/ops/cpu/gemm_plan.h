@@ -11,7 +11,7 @@
 /* Where the panels of B come from. */
 enum sl_gemm_b {
     SL_GEMM_B_DIRECT, /* read where it lies */
-    SL_GEMM_B_READY,  /* packed float by pack_weight */
+    SL_GEMM_B_READY,  /* packed by pack_weight as kernels read it */
     SL_GEMM_B_ONCE,   /* packed into shared scratch before the tasks start */
     SL_GEMM_B_LOCAL   /* packed, or widened from bf16, by the task that uses them */
 };
