@@ -184,12 +184,6 @@ static sl_status check_names(const struct sl_foreign *f)
     return SL_OK;
 }
 
-static bool ends_with(const char *s, const char *end)
-{
-    const size_t n = strlen(s), k = strlen(end);
-    return n >= k && strcmp(s + n - k, end) == 0;
-}
-
 sl_status sl_foreign_open(const char *path, const char *part, struct sl_foreign *out)
 {
     struct sl_foreign f = {.path = path};
@@ -199,9 +193,9 @@ sl_status sl_foreign_open(const char *path, const char *part, struct sl_foreign 
             SL_ERR_INPUT,
             "%s is a folder: a tensorstore or flax checkpoint must first be saved as one npz file",
             path);
-    if (ends_with(path, ".pt") || ends_with(path, ".pth") || ends_with(path, ".pkl"))
+    if (sl_ends_with(path, ".pt") || sl_ends_with(path, ".pth") || sl_ends_with(path, ".pkl"))
         SL_FAIL(SL_ERR_DATA, "%s: pickles can run code and are never read; save safetensors", path);
-    f.is_npz = ends_with(path, ".npz");
+    f.is_npz = sl_ends_with(path, ".npz");
     SL_TRY(f.is_npz ? sl_npz_open(path, &f.npz) : sl_st_open(path, &f.st));
     if (!f.is_npz && sl_st_meta_get(&f.st, SL_WEIGHTS_KEY_MODEL))
         SL_TRY_FREE(
