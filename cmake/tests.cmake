@@ -45,7 +45,7 @@ foreach(source ${TEST_SOURCES})
     if(group MATCHES "^(kernels|ops)$")
         target_sources(${name} PRIVATE $<TARGET_OBJECTS:emulated_kernels> $<TARGET_OBJECTS:emulation>)
         target_link_options(${name} PRIVATE -Wl,--wrap=sl_isa_native
-            -Wl,--wrap=sl_attn_kernel_for,--wrap=sl_gemm_kernels_for,--wrap=sl_vec_kernels_for)
+            -Wl,--wrap=sl_attn_kernel_for,--wrap=sl_gemm_kernels_for,--wrap=sl_vec_kernels_for,--wrap=sl_resize_kernels_for)
     endif()
     file(STRINGS ${source} emulates REGEX "emulate_summary|trial_setup") # once more, all emulated
     if(emulates)
@@ -53,6 +53,10 @@ foreach(source ${TEST_SOURCES})
         set_tests_properties(${group}/${name}_emulated PROPERTIES ENVIRONMENT SOFTLESS_TEST_EMULATE=1)
     endif()
 endforeach()
+
+# The golden resizes in plain C as well; a process chooses its kernels once.
+add_test(NAME unit/test_resize_plain COMMAND test_resize WORKING_DIRECTORY ${CMAKE_BINARY_DIR})
+set_tests_properties(unit/test_resize_plain PROPERTIES ENVIRONMENT SOFTLESS_ISA=c)
 
 # CLI tests: scripts that get the program's path.
 file(GLOB SCRIPTS CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/*/test_*.sh)

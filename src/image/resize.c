@@ -2,20 +2,19 @@
  * Antialiased resizing, bit-equal to Pillow's Image.resize on 8-bit RGB: per axis a table of
  * weights, where the filter is stretched by the scale when it shrinks; weights in fixed point with
  * 22 bits; a horizontal pass over the rows that are needed, rounded to 8 bits, then a vertical
- * pass.
+ * pass (kernels/resize_kernels.h).
  *
  * All scratch memory (weights, the rows between the passes) lies behind the pixels in dst's buffer.
  */
 #include "image/resize.h"
 
 #include <math.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #include "base/checked.h"
 #include "image/decode.h"
-
-/* 8 bits of pixel and 2 bits of head room for the negative lobes of bicubic, in 32. */
-enum { PRECISION_BITS = 32 - 8 - 2, HALF = 1 << (PRECISION_BITS - 1) };
+#include "kernels/resize_kernels.h"
 
 /* ---- filters ---- */
 
@@ -48,56 +47,56 @@ static const struct filter {
 /* ---- weights of one axis ---- */
 
 struct axis {
-    size_t in, out;
+    struct sl_resize_axis table;
     float begin, end; /* of the box */
     bool needed;      /* false: the axis is copied */
     double scale, support;
-    size_t taps;      /* room per output */
-    int32_t *weights; /* [out, taps] */
-    int32_t *first;   /* [out] first input of each output */
-    int32_t *count;   /* [out] inputs used */
-    double *exact;    /* [taps] scratch */
+    double *exact; /* [taps] scratch */
 };
 
 static void axis_init(struct axis *a, size_t in, size_t out, double begin, double size,
                       const struct filter *filter)
 {
-    *a = (struct axis){.in = in, .out = out, .begin = (float)begin, .end = (float)(begin + size)};
+    *a = (struct axis){
+        .table = {.in = in, .out = out}, .begin = (float)begin, .end = (float)(begin + size)};
     a->needed = out != in || a->begin != 0.0f || a->end != (float)out;
     a->scale = (double)(a->end - a->begin) / (double)out;
     a->support = filter->support * (a->scale < 1.0 ? 1.0 : a->scale);
-    a->taps = (size_t)ceil(a->support) * 2 + 1;
+    const size_t most = (size_t)ceil(a->support) * 2 + 1;
+    a->table.taps = (most + SL_RESIZE_GROUP - 1) / SL_RESIZE_GROUP * SL_RESIZE_GROUP;
 }
 
 static void axis_fill(struct axis *a, const struct filter *filter)
 {
+    const struct sl_resize_axis *t = &a->table;
     const double step = 1.0 / (a->scale < 1.0 ? 1.0 : a->scale);
-    for (size_t i = 0; i < a->out; i++) {
+    memset(t->weights, 0, t->out * t->taps * sizeof *t->weights);
+    for (size_t i = 0; i < t->out; i++) {
         const double center = a->begin + ((double)i + 0.5) * a->scale;
         int32_t begin = (int32_t)(center - a->support + 0.5);
         int32_t end = (int32_t)(center + a->support + 0.5);
         if (begin < 0)
             begin = 0;
-        if (end > (int32_t)a->in)
-            end = (int32_t)a->in;
+        if (end > (int32_t)t->in)
+            end = (int32_t)t->in;
         double sum = 0.0;
-        for (int32_t t = 0; t < end - begin; t++) {
-            a->exact[t] = filter->weight((t + begin - center + 0.5) * step);
-            sum += a->exact[t];
+        for (int32_t k = 0; k < end - begin; k++) {
+            a->exact[k] = filter->weight((k + begin - center + 0.5) * step);
+            sum += a->exact[k];
         }
-        for (int32_t t = 0; t < end - begin; t++) {
-            const double weight = sum != 0.0 ? a->exact[t] / sum : a->exact[t];
-            const double fixed = weight * (1 << PRECISION_BITS);
-            a->weights[i * a->taps + (size_t)t] = (int32_t)(fixed < 0 ? fixed - 0.5 : fixed + 0.5);
+        for (int32_t k = 0; k < end - begin; k++) {
+            const double weight = sum != 0.0 ? a->exact[k] / sum : a->exact[k];
+            const double fixed = weight * (1 << SL_RESIZE_BITS);
+            t->weights[i * t->taps + (size_t)k] = (int32_t)(fixed < 0 ? fixed - 0.5 : fixed + 0.5);
         }
-        a->first[i] = begin;
-        a->count[i] = end - begin;
+        t->first[i] = begin;
+        t->count[i] = end - begin;
     }
 }
 
 /* Gives every output the same number of inputs, with weights of 0 in front or behind: a loop whose
  * length changes from pixel to pixel costs more by mispredicted branches than by its products. */
-static void axis_even(struct axis *a)
+static void axis_even(const struct sl_resize_axis *a)
 {
     int32_t most = 0;
     for (size_t i = 0; i < a->out; i++)
@@ -105,10 +104,9 @@ static void axis_even(struct axis *a)
     for (size_t i = 0; i < a->out; i++) {
         int32_t *weights = a->weights + i * a->taps;
         const int32_t n = a->count[i], over = a->first[i] + most - (int32_t)a->in;
-        const size_t front = over > 0 ? (size_t)over : 0, back = (size_t)(most - n) - front;
+        const size_t front = over > 0 ? (size_t)over : 0;
         memmove(weights + front, weights, (size_t)n * sizeof *weights);
         memset(weights, 0, front * sizeof *weights);
-        memset(weights + front + n, 0, back * sizeof *weights);
         a->first[i] -= (int32_t)front;
         a->count[i] = most;
     }
@@ -136,12 +134,13 @@ struct layout {
 static bool layout_fill(struct layout *l, const struct axis axes[2], size_t rows)
 {
     size_t pixels;
-    l->total = axes[0].out * axes[1].out * 3; /* within the limits of an image: checked before */
-    if (!sl_size_mul(rows, axes[1].out * 3, &pixels) || !carve(&l->total, pixels, 1, &l->rows))
+    const size_t row = axes[1].table.out * 3;
+    l->total = axes[0].table.out * row; /* within the limits of an image: checked before */
+    if (!sl_size_mul(rows, row, &pixels) || !carve(&l->total, pixels, 1, &l->rows))
         return false;
     for (int i = 0; i < 2; i++) {
         size_t n;
-        const struct axis *a = &axes[i];
+        const struct sl_resize_axis *a = &axes[i].table;
         if (!sl_size_mul(a->out, a->taps, &n) || !carve(&l->total, n, 4, &l->weights[i]) ||
             !carve(&l->total, a->out, 4, &l->first[i]) ||
             !carve(&l->total, a->out, 4, &l->count[i]) ||
@@ -153,70 +152,13 @@ static bool layout_fill(struct layout *l, const struct axis axes[2], size_t rows
 
 static void axis_bind(struct axis *a, uint8_t *buffer, const struct layout *l, int i)
 {
-    a->weights = (int32_t *)(void *)(buffer + l->weights[i]);
-    a->first = (int32_t *)(void *)(buffer + l->first[i]);
-    a->count = (int32_t *)(void *)(buffer + l->count[i]);
+    a->table.weights = (int32_t *)(void *)(buffer + l->weights[i]);
+    a->table.first = (int32_t *)(void *)(buffer + l->first[i]);
+    a->table.count = (int32_t *)(void *)(buffer + l->count[i]);
     a->exact = (double *)(void *)(buffer + l->exact[i]);
 }
 
 /* ---- passes ---- */
-
-static inline uint8_t to_pixel(int32_t sum)
-{
-    const int32_t v = sum >> PRECISION_BITS;
-    return (uint8_t)(v < 0 ? 0 : v > 255 ? 255 : v);
-}
-
-/* a: evened. */
-static void resize_row(const uint8_t *src, const struct axis *a, uint8_t *dst)
-{
-    const int32_t n = a->count[0];
-    for (size_t i = 0; i < a->out; i++) {
-        const int32_t *weights = a->weights + i * a->taps;
-        const uint8_t *p = src + 3 * (size_t)a->first[i];
-        int32_t red = HALF, green = HALF, blue = HALF;
-        for (int32_t t = 0; t < n; t++, p += 3) {
-            red += p[0] * weights[t];
-            green += p[1] * weights[t];
-            blue += p[2] * weights[t];
-        }
-        dst[3 * i] = to_pixel(red);
-        dst[3 * i + 1] = to_pixel(green);
-        dst[3 * i + 2] = to_pixel(blue);
-    }
-}
-
-enum { CHUNK = 32 }; /* bytes of a row whose sums stay in registers */
-
-/* n <= CHUNK columns of output row i; a constant n lets the compiler vectorise. */
-static inline void resize_columns(const uint8_t *src, size_t stride, const struct axis *a, size_t i,
-                                  size_t n, uint8_t *dst)
-{
-    int32_t sums[CHUNK];
-    for (size_t x = 0; x < n; x++)
-        sums[x] = HALF;
-    const int32_t *weights = a->weights + i * a->taps;
-    for (int32_t t = 0; t < a->count[i]; t++, src += stride)
-        for (size_t x = 0; x < n; x++)
-            sums[x] += src[x] * weights[t];
-    for (size_t x = 0; x < n; x++)
-        dst[x] = to_pixel(sums[x]);
-}
-
-/* rows: input row `skipped` and on. */
-static void resize_rows(const uint8_t *rows, size_t stride, size_t skipped, size_t row_bytes,
-                        const struct axis *a, uint8_t *dst)
-{
-    for (size_t i = 0; i < a->out; i++) {
-        const uint8_t *src = rows + ((size_t)a->first[i] - skipped) * stride;
-        size_t x = 0;
-        for (; x + CHUNK <= row_bytes; x += CHUNK)
-            resize_columns(src + x, stride, a, i, CHUNK, dst + x);
-        if (x < row_bytes)
-            resize_columns(src + x, stride, a, i, row_bytes - x, dst + x);
-        dst += row_bytes;
-    }
-}
 
 static void copy_rows(const struct sl_view *src, uint8_t *dst)
 {
@@ -224,25 +166,43 @@ static void copy_rows(const struct sl_view *src, uint8_t *dst)
         memcpy(dst + y * src->w * 3, src->pixels + y * src->stride, src->w * 3);
 }
 
-/* axes: vertical, horizontal. buffer: dst's pixels with the scratch behind. */
-static void run_passes(const struct sl_view *src, const struct axis axes[2], size_t first,
-                       size_t rows, uint8_t *buffer, uint8_t *between)
+/* Chosen once: asking the CPU takes longer than a small resize. What the machine cannot run is
+ * refused where a context is opened; here it is no error, as all sets give the same bytes. */
+static const struct sl_resize_kernels *kernels(void)
 {
-    const struct axis *down = &axes[0], *across = &axes[1];
-    if (!across->needed && !down->needed) {
+    static _Atomic(const struct sl_resize_kernels *) chosen;
+    const struct sl_resize_kernels *k = atomic_load_explicit(&chosen, memory_order_relaxed);
+    if (!k) {
+        enum sl_isa isa = SL_ISA_C;
+        if (sl_isa_choose(NULL, &isa) != SL_OK)
+            isa = SL_ISA_C;
+        k = sl_resize_kernels_for(isa);
+        atomic_store_explicit(&chosen, k, memory_order_relaxed);
+    }
+    return k;
+}
+
+/* axes: vertical, horizontal. buffer: dst's pixels with the scratch behind; between: room in it for
+ * the rows that the vertical pass reads. */
+static void run_passes(const struct sl_view *src, const struct axis axes[2], uint8_t *buffer,
+                       uint8_t *between)
+{
+    const struct sl_resize_axis *down = &axes[0].table, *across = &axes[1].table;
+    const size_t last = down->out - 1, width = across->out * 3;
+    const size_t first = (size_t)down->first[0];
+    const size_t rows = (size_t)(down->first[last] + down->count[last]) - first;
+    const uint8_t *top = src->pixels + first * src->stride;
+    const struct sl_resize_kernels *k = kernels();
+    if (!axes[1].needed && !axes[0].needed)
         copy_rows(src, buffer);
-        return;
+    else if (!axes[1].needed)
+        k->down(down, width, top, src->stride, buffer);
+    else if (!axes[0].needed)
+        k->across(across, rows, top, src->stride, buffer);
+    else {
+        k->across(across, rows, top, src->stride, between);
+        k->down(down, width, between, width, buffer);
     }
-    if (!across->needed) {
-        resize_rows(src->pixels, src->stride, 0, src->w * 3, down, buffer);
-        return;
-    }
-    uint8_t *target = down->needed ? between : buffer;
-    const size_t row_bytes = across->out * 3;
-    for (size_t y = 0; y < rows; y++)
-        resize_row(src->pixels + (first + y) * src->stride, across, target + y * row_bytes);
-    if (down->needed)
-        resize_rows(between, row_bytes, first, row_bytes, down, buffer);
 }
 
 /* ---- entry ---- */
@@ -274,7 +234,7 @@ sl_status sl_view_resize(const struct sl_view *src, const struct sl_box *box, si
     /* The rows that the vertical pass reads: the outermost windows are those of the first and the
      * last output. A bound is enough for the memory; the exact rows follow from the table. */
     struct layout l = {0};
-    const size_t spare = axes[0].taps;
+    const size_t spare = axes[0].table.taps;
     const size_t bound =
         (size_t)ceil(box->h) + 2 * spare < src->h ? (size_t)ceil(box->h) + 2 * spare : src->h;
     if (!layout_fill(&l, axes, bound))
@@ -285,10 +245,8 @@ sl_status sl_view_resize(const struct sl_view *src, const struct sl_box *box, si
         axis_bind(&axes[i], dst->pixels, &l, i);
         axis_fill(&axes[i], f);
     }
-    axis_even(&axes[1]);
-    const size_t first = (size_t)axes[0].first[0];
-    const size_t last = (size_t)(axes[0].first[h - 1] + axes[0].count[h - 1]);
-    run_passes(src, axes, first, last - first, dst->pixels, dst->pixels + l.rows);
+    axis_even(&axes[1].table);
+    run_passes(src, axes, dst->pixels, dst->pixels + l.rows);
     dst->h = h;
     dst->w = w;
     return SL_OK;

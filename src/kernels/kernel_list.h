@@ -34,4 +34,9 @@
     SL_X86_KERNEL(X, SL_ISA_AVX2, sl_vec_kernels_avx2)                                             \
     SL_X86_KERNEL(X, SL_ISA_AVX512, sl_vec_kernels_avx512)
 
+/* struct sl_resize_kernels */
+#define SL_RESIZE_KERNEL_LIST(X)                                                                   \
+    X(SL_ISA_C, sl_resize_kernels_c)                                                               \
+    SL_X86_KERNEL(X, SL_ISA_AVX2, sl_resize_kernels_avx2)
+
 #endif

@@ -13,6 +13,7 @@
 
 #include "kernels/attn_kernels.h"
 #include "kernels/gemm_kernels.h"
+#include "kernels/resize_kernels.h"
 #include "kernels/vec_kernels.h"
 
 #define SL_X86_KERNEL(X, isa, symbol) X(isa, symbol##_emulated)
@@ -26,18 +27,23 @@ const struct sl_gemm_kernels *__real_sl_gemm_kernels_for(enum sl_isa isa, sl_dty
 const struct sl_gemm_kernels *__wrap_sl_gemm_kernels_for(enum sl_isa isa, sl_dtype type);
 const struct sl_vec_kernels *__real_sl_vec_kernels_for(enum sl_isa isa);
 const struct sl_vec_kernels *__wrap_sl_vec_kernels_for(enum sl_isa isa);
+const struct sl_resize_kernels *__real_sl_resize_kernels_for(enum sl_isa isa);
+const struct sl_resize_kernels *__wrap_sl_resize_kernels_for(enum sl_isa isa);
 
 #define DECLARE_ATTN(isa, symbol) extern const struct sl_attn_kernel symbol;
 #define DECLARE_GEMM(isa, symbol) extern const struct sl_gemm_kernels symbol;
 #define DECLARE_VEC(isa, symbol) extern const struct sl_vec_kernels symbol;
+#define DECLARE_RESIZE(isa, symbol) extern const struct sl_resize_kernels symbol;
 SL_ATTN_KERNEL_LIST(DECLARE_ATTN)
 SL_GEMM_KERNEL_LIST(DECLARE_GEMM)
 SL_VEC_KERNEL_LIST(DECLARE_VEC)
+SL_RESIZE_KERNEL_LIST(DECLARE_RESIZE)
 
 #define ENTRY(isa, symbol) &symbol,
 static const struct sl_attn_kernel *const attn[] = {SL_ATTN_KERNEL_LIST(ENTRY)};
 static const struct sl_gemm_kernels *const gemm[] = {SL_GEMM_KERNEL_LIST(ENTRY)};
 static const struct sl_vec_kernels *const vec[] = {SL_VEC_KERNEL_LIST(ENTRY)};
+static const struct sl_resize_kernels *const resize[] = {SL_RESIZE_KERNEL_LIST(ENTRY)};
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
@@ -82,6 +88,15 @@ const struct sl_vec_kernels *__wrap_sl_vec_kernels_for(enum sl_isa isa)
     for (size_t i = 0; i < COUNT(vec); i++)
         if (vec[i]->isa <= isa && vec[i]->isa > native())
             best = vec[i];
+    return best;
+}
+
+const struct sl_resize_kernels *__wrap_sl_resize_kernels_for(enum sl_isa isa)
+{
+    const struct sl_resize_kernels *best = __real_sl_resize_kernels_for(lower(isa, native()));
+    for (size_t i = 0; i < COUNT(resize); i++)
+        if (resize[i]->isa <= isa && resize[i]->isa > native())
+            best = resize[i];
     return best;
 }
 

@@ -10,5 +10,6 @@
 #define sl_gemm_kernels_avx512bf16 sl_gemm_kernels_avx512bf16_emulated
 #define sl_gemm_kernels_avx2 sl_gemm_kernels_avx2_emulated
 #define sl_gemm_kernels_avx512 sl_gemm_kernels_avx512_emulated
+#define sl_resize_kernels_avx2 sl_resize_kernels_avx2_emulated
 #define sl_vec_kernels_avx2 sl_vec_kernels_avx2_emulated
 #define sl_vec_kernels_avx512 sl_vec_kernels_avx512_emulated
