@@ -3,8 +3,8 @@
  * centres; a smaller output skips pixels) and the mean over the area that an output pixel covers.
  * Sums are in float in TensorFlow's order, so that the truncation falls as it does there.
  *
- * Bilinear works row by row: an input row becomes floats, those a row of the output's width, and
- * two of these the output row. Loops of constant length let the compiler vectorise. The table of
+ * Both work row by row: an input row becomes floats, those a row of the output's width, and two or
+ * more of these the output row. Loops of constant length let the compiler vectorise. The table of
  * columns and the rows of floats lie behind the pixels in dst's buffer.
  */
 #include <math.h>
@@ -65,7 +65,8 @@ struct job {
     size_t w;             /* of the output */
     float scale;          /* 1 / (input pixels of an output) */
     float *input;         /* [src->w, 3] and room for VECTOR more */
-    float *lines[2];      /* [w, 3] and room for VECTOR more: input rows at the output's width */
+    float *lines[2];      /* [w, 3] and room for VECTOR more: input rows at the output's width;
+                           * area: one, and the sums of the output row */
     int32_t held[2];      /* number of the input row that lines[i] holds; -1 = none */
 };
 
@@ -73,7 +74,7 @@ struct job {
 
 enum { VECTOR = 16 };
 
-static void to_float(const uint8_t *src, size_t n, float *dst)
+static void to_float(const uint8_t *restrict src, size_t n, float *restrict dst)
 {
     size_t i = 0;
     for (; i + VECTOR <= n; i += VECTOR)
@@ -125,35 +126,57 @@ static size_t bounded(int32_t i, size_t n)
     return (size_t)i < n ? (size_t)i : n - 1;
 }
 
-/* The weighted sum of one input row over a stretch of columns, three channels. */
-static void add_stretch(const uint8_t *row, size_t n, const struct part *part, float weight,
-                        float sums[3])
+/* The sums of input row y over the stretches of columns, four floats at a time as above. */
+static const float *summed(struct job *j, int32_t y)
 {
-    const uint8_t *first = row + 3 * bounded(part->first, n);
-    const uint8_t *last = row + 3 * bounded(part->last, n);
-    for (size_t c = 0; c < 3; c++) {
-        float sum = (float)first[c] * part->a;
-        const uint8_t *p = first + c;
-        for (int32_t i = part->first + 1; i < part->last; i++)
-            sum += (float)*(p += 3);
+    const size_t row = bounded(y, j->src->h);
+    float *line = j->lines[0];
+    if (j->held[0] == (int32_t)row)
+        return line;
+    to_float(j->src->pixels + row * j->src->stride, j->src->w * 3, j->input);
+    for (size_t x = 0; x < j->w; x++) {
+        const struct part *part = &j->columns[x];
+        const float *p = j->input + 3 * bounded(part->first, j->src->w);
+        const float *last = j->input + 3 * bounded(part->last, j->src->w);
+        float sums[4];
+        for (size_t c = 0; c < 4; c++)
+            sums[c] = p[c] * part->a;
+        for (int32_t i = part->first + 1; i < part->last; i++) {
+            p += 3;
+            for (size_t c = 0; c < 4; c++)
+                sums[c] += p[c];
+        }
         if (part->last != part->first)
-            sum += (float)last[c] * part->b;
-        sums[c] += sum * weight;
+            for (size_t c = 0; c < 4; c++)
+                sums[c] += last[c] * part->b;
+        memcpy(line + 3 * x, sums, sizeof sums);
     }
+    j->held[0] = (int32_t)row;
+    return line;
+}
+
+/* n floats and what is missing to a whole vector. */
+static void add_scaled(size_t n, float weight, const float *restrict line, float *restrict sums)
+{
+    for (size_t i = 0; i < n; i += VECTOR)
+        for (size_t k = 0; k < VECTOR; k++)
+            sums[i + k] += line[i + k] * weight;
 }
 
 static void area_row(struct job *j, const struct part *row, uint8_t *dst)
 {
-    const struct sl_view *src = j->src;
-    for (size_t x = 0; x < j->w; x++, dst += 3) {
-        float sums[3] = {0};
-        for (int32_t y = row->first; y <= row->last; y++) {
-            const float weight = y == row->first ? row->a : y == row->last ? row->b : 1.0f;
-            add_stretch(src->pixels + bounded(y, src->h) * src->stride, src->w, &j->columns[x],
-                        weight, sums);
-        }
-        for (size_t c = 0; c < 3; c++)
-            dst[c] = truncated(sums[c] * j->scale);
+    const size_t n = j->w * 3;
+    float *sums = j->lines[1];
+    memset(sums, 0, (n + VECTOR) * sizeof *sums);
+    for (int32_t y = row->first; y <= row->last; y++) {
+        const float weight = y == row->first ? row->a : y == row->last ? row->b : 1.0f;
+        add_scaled(n, weight, summed(j, y), sums);
+    }
+    for (size_t i = 0; i < n; i += VECTOR) {
+        uint8_t pixels[VECTOR];
+        for (size_t k = 0; k < VECTOR; k++)
+            pixels[k] = truncated(sums[i + k] * j->scale);
+        memcpy(dst + i, pixels, n - i < VECTOR ? n - i : VECTOR);
     }
 }
 
