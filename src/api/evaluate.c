@@ -37,13 +37,15 @@ static sl_status run(sl_model *model, struct pass *p, sl_eval_result *r)
     const size_t count = sl_dataset_count(p->set); /* no more padding than must be */
     SL_TRY(sl_model_net(model, wanted < count ? wanted : count, &p->net));
     const size_t batch = sl_net_get_options(p->net)->batch;
+    /* One worker cannot decode as fast as many cores evaluate a small model. */
+    const bool light = sl_dataset_in_memory(p->set);
     const struct sl_loader_options options = {.set = p->set,
                                               .ops = &model->meta.data.eval_ops,
                                               .compat = model->meta.data.compat,
                                               .out_h = v->image_height,
                                               .out_w = v->image_width,
                                               .batch = batch,
-                                              .workers = 1,
+                                              .workers = light ? 1 : (size_t)model->dev->threads,
                                               .prefetch = 2,
                                               .on_bad = p->o->max_bad_fraction > 0 ? SL_BAD_SKIP
                                                                                    : SL_BAD_STOP,
