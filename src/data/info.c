@@ -121,6 +121,8 @@ static void add_bad(sl_text *t, const struct scan *scan, bool json)
             sl_text_add(t, ", \"reason\": ");
             sl_text_add_json_string(t, reason);
             sl_text_add(t, "}");
+        } else if (strncmp(reason, name, strlen(name)) == 0) { /* as those of shards do */
+            sl_text_addf(t, "  %s\n", reason);
         } else {
             sl_text_addf(t, "  %s: %s\n", name, reason);
         }
