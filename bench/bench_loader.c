@@ -7,7 +7,8 @@
  *   crop       the same, but only an inception crop of each file, not resized
  *   inception  the loader: files read from disk or page cache, inception_crop(224), flip, batches
  *   resized    the loader with random_resized_crop(224), torchvision's, and flip
- *   eval       the loader with resize_small(256), central_crop(224)
+ *   eval       the loader with resize_small(256), central_crop(224), torchvision's
+ *   area       the same with TensorFlow's area filter, the paper's
  *
  *     bench_loader SPEC [THREADS [ROUNDS [KINDS]]]    KINDS: names with commas between; all
  *     bench_loader 'shards/shard-{000000..000003}.tar' 2 9 library,resized
@@ -56,6 +57,7 @@ static const struct kind {
     {"inception", BY_LOADER, {.n = 2, .ops = {"inception_crop(224)", "flip_lr"}}},
     {"resized", BY_LOADER, {.n = 2, .ops = {"random_resized_crop(224)", "flip_lr"}}},
     {"eval", BY_LOADER, {.n = 2, .ops = {"resize_small(256)", "central_crop(224)"}}},
+    {"area", BY_LOADER, {.n = 2, .ops = {"resize_small(256, tf_area)", "central_crop(224)"}}},
 };
 enum { KINDS = sizeof kinds / sizeof *kinds };
 
