@@ -24,6 +24,9 @@ foreach(source ${SOFTLESS_SOURCES})
             list(APPEND flags -mavx2 -mfma -mf16c -mavx512f -mavx512bw -mavx512dq -mavx512vl
                 -mavx512bf16 -mamx-tile -mamx-bf16 -mprefer-vector-width=512)
         endif()
+        if(source MATCHES "/resize_[a-z0-9]+\\.c$") # sums in float as TensorFlow's, on every set
+            list(APPEND flags -ffp-contract=off)
+        endif()
         set_source_files_properties(${source} PROPERTIES COMPILE_OPTIONS "${flags}")
     endif()
 endforeach()

@@ -55,8 +55,10 @@ foreach(source ${TEST_SOURCES})
 endforeach()
 
 # The golden resizes in plain C as well; a process chooses its kernels once.
-add_test(NAME unit/test_resize_plain COMMAND test_resize WORKING_DIRECTORY ${CMAKE_BINARY_DIR})
-set_tests_properties(unit/test_resize_plain PROPERTIES ENVIRONMENT SOFTLESS_ISA=c)
+foreach(name test_resize test_inception_crop)
+    add_test(NAME unit/${name}_plain COMMAND ${name} WORKING_DIRECTORY ${CMAKE_BINARY_DIR})
+    set_tests_properties(unit/${name}_plain PROPERTIES ENVIRONMENT SOFTLESS_ISA=c)
+endforeach()
 
 # CLI tests: scripts that get the program's path.
 file(GLOB SCRIPTS CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/*/test_*.sh)

@@ -9,7 +9,6 @@
 #include "image/resize.h"
 
 #include <math.h>
-#include <stdatomic.h>
 #include <string.h>
 
 #include "base/checked.h"
@@ -166,22 +165,6 @@ static void copy_rows(const struct sl_view *src, uint8_t *dst)
         memcpy(dst + y * src->w * 3, src->pixels + y * src->stride, src->w * 3);
 }
 
-/* Chosen once: asking the CPU takes longer than a small resize. What the machine cannot run is
- * refused where a context is opened; here it is no error, as all sets give the same bytes. */
-static const struct sl_resize_kernels *kernels(void)
-{
-    static _Atomic(const struct sl_resize_kernels *) chosen;
-    const struct sl_resize_kernels *k = atomic_load_explicit(&chosen, memory_order_relaxed);
-    if (!k) {
-        enum sl_isa isa = SL_ISA_C;
-        if (sl_isa_choose(NULL, &isa) != SL_OK)
-            isa = SL_ISA_C;
-        k = sl_resize_kernels_for(isa);
-        atomic_store_explicit(&chosen, k, memory_order_relaxed);
-    }
-    return k;
-}
-
 /* axes: vertical, horizontal. buffer: dst's pixels with the scratch behind; between: room in it for
  * the rows that the vertical pass reads. */
 static void run_passes(const struct sl_view *src, const struct axis axes[2], uint8_t *buffer,
@@ -192,7 +175,7 @@ static void run_passes(const struct sl_view *src, const struct axis axes[2], uin
     const size_t first = (size_t)down->first[0];
     const size_t rows = (size_t)(down->first[last] + down->count[last]) - first;
     const uint8_t *top = src->pixels + first * src->stride;
-    const struct sl_resize_kernels *k = kernels();
+    const struct sl_resize_kernels *k = sl_resize_kernels();
     if (!axes[1].needed && !axes[0].needed)
         copy_rows(src, buffer);
     else if (!axes[1].needed)

@@ -1,6 +1,7 @@
 /*
- * The passes of a resize against sums in double, which are exact here, on every instruction set.
- * Sources and results end at a page that nobody may touch.
+ * The resize kernels on every instruction set: Pillow's passes against sums in double, which are
+ * exact here, and TensorFlow's rows against the same float operations pixel by pixel, all byte for
+ * byte. Sources and results end at a page that nobody may touch.
  */
 #define _DEFAULT_SOURCE
 #include <math.h>
@@ -168,6 +169,114 @@ static void check_down(const struct sl_resize_kernels *k, size_t number)
     free_axis(&a);
 }
 
+/* ---- TensorFlow's rows ---- */
+
+/* Products have statements of their own, or a compiler may fuse them with a sum. */
+static uint8_t truncated(float x)
+{
+    return (uint8_t)(x < 0 ? 0 : x > 255 ? 255 : x);
+}
+
+static const uint8_t *input(const struct sl_resize_rows *r, int32_t y, int32_t x, size_t c)
+{
+    const size_t row = (size_t)y < r->in_h ? (size_t)y : r->in_h - 1;
+    const size_t column = (size_t)x < r->in_w ? (size_t)x : r->in_w - 1;
+    return r->pixels + row * r->stride + 3 * column + c;
+}
+
+static float across_row(const struct sl_resize_rows *r, int32_t y, size_t x, size_t c)
+{
+    const struct sl_resize_part *p = &r->columns[x];
+    const float left = *input(r, y, p->first, c), step = (*input(r, y, p->last, c) - left) * p->a;
+    return left + step;
+}
+
+static uint8_t bilinear_expected(const struct sl_resize_rows *r, const struct sl_resize_part *row,
+                                 size_t x, size_t c)
+{
+    const float top = across_row(r, row->first, x, c);
+    const float step = (across_row(r, row->last, x, c) - top) * row->a;
+    return truncated(top + step);
+}
+
+static uint8_t area_expected(const struct sl_resize_rows *r, const struct sl_resize_part *row,
+                             size_t x, size_t c)
+{
+    const struct sl_resize_part *p = &r->columns[x];
+    float sum = 0;
+    for (int32_t y = row->first; y <= row->last; y++) {
+        float line = *input(r, y, p->first, c) * p->a;
+        for (int32_t i = p->first + 1; i < p->last; i++)
+            line += *input(r, y, i, c);
+        const float end = *input(r, y, p->last, c) * p->b;
+        if (p->last != p->first)
+            line += end;
+        const float share = line * (y == row->first ? row->a : y == row->last ? row->b : 1);
+        sum += share;
+    }
+    return truncated(sum * r->scale);
+}
+
+/* Of n inputs: two neighbours or one twice; an area of up to five, and it may end one beyond. */
+static struct sl_resize_part draw_part(size_t n, bool area, sl_rng *rng)
+{
+    const size_t first = below(rng, n), left = n - first;
+    const size_t room = area ? left + 1 : left, most = area ? 5 : 2;
+    return (struct sl_resize_part){.first = (int32_t)first,
+                                   .last = (int32_t)(first + below(rng, room < most ? room : most)),
+                                   .a = (float)sl_rng_uniform(rng),
+                                   .b = (float)sl_rng_uniform(rng)};
+}
+
+static void check_rows(const struct sl_resize_kernels *k, size_t number, bool area)
+{
+    sl_rng rng = sl_rng_at(seed, SL_RNG_TEST, number, area ? 2 : 3);
+    struct sl_resize_rows r = {.in_h = 1 + below(&rng, MOST_ROWS),
+                               .in_w = 1 + below(&rng, MOST_IN),
+                               .w = 1 + below(&rng, MOST_OUT),
+                               .scale = (float)sl_rng_uniform(&rng),
+                               .held = {-1, -1}};
+    const size_t width = 3 * r.w, input_size = 3 * r.in_w + SL_RESIZE_VECTOR;
+    const size_t line_size = width + SL_RESIZE_VECTOR;
+    r.stride = 3 * r.in_w + below(&rng, GAP);
+    r.columns = malloc(r.w * sizeof *r.columns);
+    assert_non_null(r.columns);
+    for (size_t x = 0; x < r.w; x++)
+        r.columns[x] = draw_part(r.in_w, area, &rng);
+    struct fenced src = draw_bytes((r.in_h - 1) * r.stride + 3 * r.in_w, &rng);
+    struct fenced dst = fenced_open(width), floats[3];
+    r.pixels = src.p;
+    for (int i = 0; i < 3; i++)
+        floats[i] = fenced_open((i == 0 ? input_size : line_size) * sizeof(float));
+    r.input = (float *)(void *)floats[0].p;
+    r.lines[0] = (float *)(void *)floats[1].p;
+    r.lines[1] = (float *)(void *)floats[2].p;
+    for (size_t y = 0; y < MOST_ROWS; y++) {
+        const struct sl_resize_part row = draw_part(r.in_h, area, &rng);
+        (area ? k->area : k->bilinear)(&r, &row, dst.p);
+        for (size_t x = 0; x < width; x++)
+            compare(dst.p + x, (area ? area_expected : bilinear_expected)(&r, &row, x / 3, x % 3),
+                    area ? "area" : "bilinear", number, y, x);
+    }
+    fenced_close(&src);
+    fenced_close(&dst);
+    for (int i = 0; i < 3; i++)
+        fenced_close(&floats[i]);
+    free(r.columns);
+}
+
+static void check_bilinear(const struct sl_resize_kernels *k, size_t number)
+{
+    check_rows(k, number, false);
+}
+
+static void check_area(const struct sl_resize_kernels *k, size_t number)
+{
+    check_rows(k, number, true);
+}
+
+/* ---- all ---- */
+
 static void check_all(void (*check)(const struct sl_resize_kernels *k, size_t number))
 {
     enum { MACS = 3 * MOST_ROWS * MOST_OUT * 20 };
@@ -197,11 +306,25 @@ static void test_down(void **state)
     check_all(check_down);
 }
 
+static void test_bilinear(void **state)
+{
+    (void)state;
+    check_all(check_bilinear);
+}
+
+static void test_area(void **state)
+{
+    (void)state;
+    check_all(check_area);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_across),
         cmocka_unit_test(test_down),
+        cmocka_unit_test(test_bilinear),
+        cmocka_unit_test(test_area),
     };
     return cmocka_run_group_tests(tests, emulate_summary, NULL);
 }

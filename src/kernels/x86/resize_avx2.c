@@ -6,7 +6,6 @@
  * eight columns.
  */
 #include <immintrin.h>
-#include <string.h>
 
 #include "kernels/resize.inc"
 
@@ -182,4 +181,108 @@ static void down(const struct sl_resize_axis *a, size_t n, const uint8_t *src, s
     }
 }
 
-const struct sl_resize_kernels sl_resize_kernels_avx2 = {SL_ISA_AVX2, across, down};
+/* ---- TensorFlow's; the words are those of c/resize_c.c ---- */
+
+enum { VECTOR = SL_RESIZE_VECTOR };
+
+static inline __m256 eight_bytes(const uint8_t *p)
+{
+    return _mm256_cvtepi32_ps(
+        _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)p)));
+}
+
+static void widen_bytes(size_t n, const uint8_t *src, float *dst)
+{
+    size_t i = 0;
+    for (; i + VECTOR <= n; i += VECTOR) {
+        _mm256_storeu_ps(dst + i, eight_bytes(src + i));
+        _mm256_storeu_ps(dst + i + 8, eight_bytes(src + i + 8));
+    }
+    for (; i < n; i++)
+        dst[i] = (float)src[i];
+}
+
+static void stretch_columns(const struct sl_resize_rows *j, float *line)
+{
+    for (size_t x = 0; x < j->w; x++) {
+        const struct sl_resize_part *part = &j->columns[x];
+        const __m128 left = _mm_loadu_ps(j->input + 3 * (size_t)part->first);
+        const __m128 right = _mm_loadu_ps(j->input + 3 * (size_t)part->last);
+        const __m128 step = _mm_mul_ps(_mm_sub_ps(right, left), _mm_set1_ps(part->a));
+        _mm_storeu_ps(line + 3 * x, _mm_add_ps(left, step));
+    }
+}
+
+static void sum_columns(const struct sl_resize_rows *j, float *line)
+{
+    for (size_t x = 0; x < j->w; x++) {
+        const struct sl_resize_part *part = &j->columns[x];
+        const float *p = j->input + 3 * resize_bounded(part->first, j->in_w);
+        const float *last = j->input + 3 * resize_bounded(part->last, j->in_w);
+        __m128 sums = _mm_mul_ps(_mm_loadu_ps(p), _mm_set1_ps(part->a));
+        for (int32_t i = part->first + 1; i < part->last; i++)
+            sums = _mm_add_ps(sums, _mm_loadu_ps(p += 3));
+        if (part->last != part->first)
+            sums = _mm_add_ps(sums, _mm_mul_ps(_mm_loadu_ps(last), _mm_set1_ps(part->b)));
+        _mm_storeu_ps(line + 3 * x, sums);
+    }
+}
+
+/* Eight floats in 0 .. 255, truncated. */
+static inline __m256i truncated(__m256 x)
+{
+    const __m256 floor = _mm256_max_ps(x, _mm256_setzero_ps());
+    return _mm256_cvttps_epi32(_mm256_min_ps(floor, _mm256_set1_ps(255.0f)));
+}
+
+/* Sixteen bytes, of which n are wanted. */
+static inline void store_bytes(__m256 a, __m256 b, size_t n, uint8_t *dst)
+{
+    const __m256i words = _mm256_packs_epi32(truncated(a), truncated(b)); /* a0 b0 a1 b1 */
+    const __m256i sorted = _mm256_permute4x64_epi64(words, 0xD8);
+    const __m128i bytes =
+        _mm_packus_epi16(_mm256_castsi256_si128(sorted), _mm256_extracti128_si256(sorted, 1));
+    if (n >= VECTOR) {
+        _mm_storeu_si128((__m128i *)(void *)dst, bytes);
+    } else {
+        uint8_t pixels[VECTOR];
+        _mm_storeu_si128((__m128i *)(void *)pixels, bytes);
+        memcpy(dst, pixels, n);
+    }
+}
+
+static inline __m256 between(const float *top, const float *bottom, __m256 share)
+{
+    const __m256 a = _mm256_loadu_ps(top), b = _mm256_loadu_ps(bottom);
+    return _mm256_add_ps(a, _mm256_mul_ps(_mm256_sub_ps(b, a), share));
+}
+
+static void mix_rows(size_t n, float share, const float *top, const float *bottom, uint8_t *dst)
+{
+    const __m256 s = _mm256_set1_ps(share);
+    for (size_t i = 0; i < n; i += VECTOR)
+        store_bytes(between(top + i, bottom + i, s), between(top + i + 8, bottom + i + 8, s), n - i,
+                    dst + i);
+}
+
+static void add_scaled(size_t n, float weight, const float *line, float *sums)
+{
+    const __m256 w = _mm256_set1_ps(weight);
+    for (size_t i = 0; i < n; i += 8) {
+        const __m256 scaled = _mm256_mul_ps(_mm256_loadu_ps(line + i), w);
+        _mm256_storeu_ps(sums + i, _mm256_add_ps(_mm256_loadu_ps(sums + i), scaled));
+    }
+}
+
+static void truncate_row(size_t n, float scale, const float *sums, uint8_t *dst)
+{
+    const __m256 s = _mm256_set1_ps(scale);
+    for (size_t i = 0; i < n; i += VECTOR)
+        store_bytes(_mm256_mul_ps(_mm256_loadu_ps(sums + i), s),
+                    _mm256_mul_ps(_mm256_loadu_ps(sums + i + 8), s), n - i, dst + i);
+}
+
+#include "kernels/resize_tf.inc"
+
+const struct sl_resize_kernels sl_resize_kernels_avx2 = {SL_ISA_AVX2, across, down, bilinear_row,
+                                                         area_row};
