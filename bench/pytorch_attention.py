@@ -63,7 +63,7 @@ class Softless:
     """Runs in this process: its threads sleep when they have no work."""
 
     def __init__(self, library, phi):
-        self.name, self.library, self.phi, self.key = f"softless {phi}", library, phi, None
+        self.name, self.lib, self.phi, self.key = f"softless {phi}", library, phi, None
 
     def _open(self, case):
         self.qkv, self.d_o = data_of(case)
@@ -74,16 +74,16 @@ class Softless:
         q, k, v = (x.ctypes.data for x in split(case, self.qkv))
         dq, dk, dv = (x.ctypes.data for x in split(case, self.d_qkv))
         self.attention = Attention(
-            phi=self.library.phi(self.phi), alpha=1, dtype=BF16 if case["dtype"] == "bf16" else FLOAT,
+            phi=self.lib.phi(self.phi), alpha=1, dtype=BF16 if case["dtype"] == "bf16" else FLOAT,
             B=B, H=H, Lq=L, Lk=L, K=K, q=q, k=k, v=v, q_strides=strides, k_strides=strides,
             v_strides=strides)
         self.grads = Grads(d_o=self.d_o.ctypes.data, o_strides=heads, dq=dq, dk=dk, dv=dv)
         self.o_strides = heads
 
     def _step(self, case):
-        self.library.forward(self.attention, self.o.ctypes.data, self.o_strides)
+        self.lib.forward(self.attention, self.o.ctypes.data, self.o_strides)
         if case["pass"] != "fwd":
-            self.library.backward(self.attention, self.grads)
+            self.lib.backward(self.attention, self.grads)
 
     def block(self, steps, case):
         if self.key != case["key"]:
@@ -213,7 +213,7 @@ def table(case, engines, rows):
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--program", default="build/softless")
-    p.add_argument("--library", help="libsoftless.so (default: beside the program)")
+    p.add_argument("--library", dest="shared", help="libsoftless.so (default: beside the program)")
     p.add_argument("--len", default="49,196,784,1024,4096")
     p.add_argument("--head-dim", type=int, default=64)
     p.add_argument("--heads", type=int, default=6)
@@ -228,7 +228,7 @@ def main():
     a = p.parse_args()
 
     rounds.limit_threads(a.threads)
-    path = a.library or os.path.join(os.path.dirname(os.path.abspath(a.program)), "libsoftless.so")
+    path = a.shared or os.path.join(os.path.dirname(os.path.abspath(a.program)), "libsoftless.so")
     library = Library(path, a.threads)
     result = rounds.machine(a.program, a.threads)
     result.update(bench="attention", layout=a.layout, isa=library.isa, results=[])

@@ -166,6 +166,26 @@ sl_status sl_run_env_write(const char *dir, const struct sl_device *dev, sl_dtyp
     return write_text(dir, "env.json", &t);
 }
 
+sl_status sl_run_env_precision(const char *dir, enum sl_precision *precision)
+{
+    char *path = sl_path_join(dir, "env.json"), *text = NULL;
+    json_t *root = NULL;
+    const char *name;
+    size_t size;
+    sl_status st = path ? SL_OK : SL_ERR_MEMORY;
+    if (st != SL_OK || !sl_is_file(path))
+        goto fail;
+    SL_TRY_FREE(sl_read_file(path, TEXT_CAP, &text, &size));
+    SL_TRY_FREE(sl_json_parse(text, size, path, STRUCTURE_CAP, &root));
+    SL_TRY_FREE(sl_json_string(root, "precision", path, &name));
+    *precision = strcmp(name, "bf16") == 0 ? SL_PRECISION_BF16 : SL_PRECISION_FP32;
+fail:
+    json_decref(root);
+    sl_free(text);
+    sl_free(path);
+    return st;
+}
+
 /* The fields of summary.json, one table for writing and reading. */
 static const struct {
     const char *key;

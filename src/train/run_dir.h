@@ -27,6 +27,10 @@ sl_status sl_run_dir_prepare(const char *dir, const struct sl_config *config);
 sl_status sl_run_env_write(const char *dir, const struct sl_device *dev, sl_dtype type,
                            const char *data_digest);
 
+/* The precision in env.json, what `auto` came to when the run was last opened; left as it is
+ * without that file. */
+sl_status sl_run_env_precision(const char *dir, enum sl_precision *precision);
+
 /* summary.json and, once it is durable, DONE. */
 sl_status sl_run_finish(const char *dir, const sl_train_result *result);
 /* The result of a finished run; *done = false if there is no DONE. */

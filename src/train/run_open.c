@@ -157,6 +157,20 @@ static sl_status set_train_length(struct sl_run *r)
     return st;
 }
 
+/* A run that goes on keeps the type that `precision: auto` came to when it began, whatever this CPU
+ * would choose: its checkpoints say nothing of types, as weights and moments are float. */
+static sl_status make_stepper(struct sl_run *r)
+{
+    const enum sl_precision asked = r->config.precision;
+    sl_status st = SL_OK;
+    if (asked == SL_PRECISION_AUTO)
+        st = sl_run_env_precision(r->dir, &r->config.precision);
+    if (st == SL_OK)
+        st = sl_stepper_create(r->dev, &r->config, &r->durations, &r->stepper);
+    r->config.precision = asked; /* the recipe says auto, and its digest with it */
+    return st;
+}
+
 sl_status sl_run_open(struct sl_run *r)
 {
     const struct sl_config *c = &r->config;
@@ -165,7 +179,7 @@ sl_status sl_run_open(struct sl_run *r)
     SL_TRY(sl_run_dir_prepare(r->dir, c));
     SL_TRY(set_train_length(r));
     SL_TRY(fill_meta(r));
-    SL_TRY(sl_stepper_create(r->dev, c, &r->durations, &r->stepper));
+    SL_TRY(make_stepper(r));
     SL_TRY(load_or_init(r));
     SL_TRY(sl_run_env_write(r->dir, r->dev, sl_net_get_options(sl_stepper_net(r->stepper))->type,
                             r->data_digest));

@@ -108,4 +108,12 @@ train "$work/damaged" >/dev/null || fail "no fallback to the older checkpoint"
 same_run "$work/damaged" "newest checkpoint damaged"
 expect 65 'weights.safetensors' train "$work/strict" --strict
 
-finish $((runs + 10))
+# precision: auto keeps what it came to: fp32 with the C kernels, whatever this CPU takes by default.
+expect 75 stopped env SOFTLESS_ISA=c timeout --preserve-status -s TERM 1 "$program" train "$work/tiny.yaml" \
+    --set train.total_steps=100000 --run-dir "$work/kept" -q
+grep -q '"precision": "fp32"' "$work/kept/env.json" || fail "the C kernels do not mean fp32"
+expect 75 stopped timeout --preserve-status -s TERM 1 "$program" train "$work/tiny.yaml" \
+    --set train.total_steps=100000 --run-dir "$work/kept" -q
+grep -q '"precision": "fp32"' "$work/kept/env.json" || fail "a run that goes on changed its type"
+
+finish $((runs + 12))
