@@ -173,6 +173,20 @@ static sl_status print_status(const struct sweep_args *a, const sl_study *study)
     return st;
 }
 
+/* Rows of the tables that --from names: into the folder only when runs are going to be. */
+static sl_status adopt(const struct sweep_args *a, sl_study *study)
+{
+    const bool write = !a->plan && !a->status;
+    sl_status st = a->from.n && write ? sl_study_prepare(study) : SL_OK;
+    for (size_t i = 0; i < a->from.n && st == SL_OK; i++) {
+        size_t taken;
+        st = sl_study_adopt(study, a->from.items[i], write, &taken);
+        if (st == SL_OK && !a->machine.quiet)
+            fprintf(stderr, "%s: %zu rows taken over\n", a->from.items[i], taken);
+    }
+    return st;
+}
+
 static sl_status work(const struct sweep_args *a, sl_study *study, int *code)
 {
     const struct cli_work w = {.jobs = a->jobs,
@@ -180,15 +194,7 @@ static sl_status work(const struct sweep_args *a, sl_study *study, int *code)
                                .expiry_s = a->expiry,
                                .isa = a->machine.isa,
                                .quiet = a->machine.quiet};
-    sl_status st = a->from.n ? sl_study_prepare(study) : SL_OK;
-    for (size_t i = 0; i < a->from.n && st == SL_OK; i++) {
-        size_t taken;
-        st = sl_study_adopt(study, a->from.items[i], &taken);
-        if (st == SL_OK && !a->machine.quiet)
-            fprintf(stderr, "%s: %zu rows taken over\n", a->from.items[i], taken);
-    }
-    if (st == SL_OK)
-        st = cli_sweep_work(study, &w, code);
+    sl_status st = cli_sweep_work(study, &w, code);
     if (st == SL_OK) {
         print_counts(stdout, study);
         printf("table: %s\n", sl_study_table(study));
@@ -221,8 +227,6 @@ int cli_sweep(const struct cli_verb *verb, int argc, char **argv)
         return cli_finish(st);
     if (st == SL_OK && a.plan && a.status)
         st = cli_usage("--plan and --status exclude each other");
-    if (st == SL_OK && a.from.n && (a.plan || a.status))
-        st = cli_usage("--from goes with neither --plan nor --status");
     if (st == SL_OK && !(a.expiry >= 1 && isfinite(a.expiry)))
         st = cli_usage("--expiry takes a number of seconds from 1");
     if (st == SL_OK && !(a.gflops >= 0 && isfinite(a.gflops)))
@@ -231,6 +235,8 @@ int cli_sweep(const struct cli_verb *verb, int argc, char **argv)
         st = sl_study_open(argv[first], a.set.items, a.set.n, a.dir, &study);
     if (st == SL_OK && a.status)
         st = sl_study_refresh(study, a.expiry);
+    if (st == SL_OK)
+        st = adopt(&a, study);
     if (st == SL_OK)
         st = a.plan ? plan(&a, study) : a.status ? print_status(&a, study) : work(&a, study, &code);
     sl_study_free(&study);

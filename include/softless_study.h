@@ -51,11 +51,12 @@ SL_API sl_status sl_study_prepare(sl_study *study);
 /* Reads table, rows of finished runs and claims again; adds new rows to the table. A claim that was
  * not touched for expiry_s seconds is free. */
 SL_API sl_status sl_study_refresh(sl_study *study, double expiry_s);
-/* Takes rows over from the sweep.csv of another study, after sl_study_prepare: a run without a row
- * gets that of the run there whose recipe is the same but for keys that change no result (names,
- * logging). Columns that the other table lacks stay empty. *taken: how many rows. SL_ERR_INPUT:
- * cannot be read; SL_ERR_DATA: not such a table. */
-SL_API sl_status sl_study_adopt(sl_study *study, const char *table, size_t *taken);
+/* Takes rows over from the sweep.csv of another study: a run without a row gets that of the run
+ * there whose recipe is the same but for keys that change no result (names, logging). Columns that
+ * the other table lacks stay empty. write: they go into this study's table, which needs
+ * sl_study_prepare; else the study knows them until its next refresh. *taken: how many rows.
+ * SL_ERR_INPUT: cannot be read; SL_ERR_DATA: not such a table. */
+SL_API sl_status sl_study_adopt(sl_study *study, const char *table, bool write, size_t *taken);
 SL_API sl_run_state sl_study_state(const sl_study *study, size_t i);
 /* The sentence of a failed run, "" for others. Borrowed until the next refresh. */
 SL_API const char *sl_study_why(const sl_study *study, size_t i);

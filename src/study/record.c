@@ -220,13 +220,26 @@ static sl_status read_foreign(const char *path, char *text, struct foreign *t)
     return SL_OK;
 }
 
+/* The row in t becomes that of a run, in memory only; the file it would be has a first line too. */
+static sl_status keep_row(struct sl_study *s, size_t i, sl_text *t)
+{
+    char *text = NULL;
+    SL_TRY(sl_text_take(t, &text));
+    char *row = strchr(text, '\n') + 1;
+    row[strcspn(row, "\n")] = '\0';
+    s->runs[i].row = sl_strdup(row);
+    sl_free(text);
+    return s->runs[i].row ? SL_OK : SL_ERR_MEMORY;
+}
+
 /* The columns behind the axes are the same for every study; one that the other lacks stays empty.
  */
-static sl_status adopt_row(const struct sl_study *s, size_t i, const struct foreign *f,
-                           const char *row)
+static sl_status adopt_row(struct sl_study *s, size_t i, const struct foreign *f, const char *row,
+                           bool write)
 {
     sl_text t = {0};
     sl_study_row_text(row, f->status, f->field);
+    s->runs[i].state = strcmp(f->field, "diverged") == 0 ? SL_RUN_DIVERGED : SL_RUN_DONE;
     sl_status st = begin_row(s, i, f->field, &t);
     for (const char *at = strstr(s->header, ",top1,"); at; at = strchr(at, ',')) {
         const size_t length = strcspn(++at, ",");
@@ -238,7 +251,7 @@ static sl_status adopt_row(const struct sl_study *s, size_t i, const struct fore
     }
     sl_text_add(&t, "\n");
     if (st == SL_OK)
-        st = write_row(s, i, &t);
+        st = write ? write_row(s, i, &t) : keep_row(s, i, &t);
     sl_text_clear(&t);
     return st;
 }
@@ -257,7 +270,7 @@ static const char *find_row(const struct sl_study *s, size_t i, const struct for
     return NULL;
 }
 
-sl_status sl_study_adopt(sl_study *s, const char *table, size_t *taken)
+sl_status sl_study_adopt(sl_study *s, const char *table, bool write, size_t *taken)
 {
     struct foreign f = {0};
     char *text = NULL;
@@ -271,10 +284,11 @@ sl_status sl_study_adopt(sl_study *s, const char *table, size_t *taken)
     for (size_t i = 0; i < s->n; i++) {
         const char *row = s->runs[i].row ? NULL : find_row(s, i, &f);
         if (row)
-            SL_TRY_FREE(adopt_row(s, i, &f, row));
+            SL_TRY_FREE(adopt_row(s, i, &f, row, write));
         n += row != NULL;
     }
-    SL_TRY_FREE(sl_study_merge(s, true));
+    if (write)
+        SL_TRY_FREE(sl_study_merge(s, true));
     *taken = n;
 fail:
     sl_free(f.rows);

@@ -20,12 +20,14 @@ enum { SCHEMA = 1, SIZE_MAX_BYTES = 4 << 20, STRUCTURE = 524288, TAIL = 36 };
 static const struct {
     const char *key;
     size_t offset;
+    bool later; /* 0 in manifests of versions that did not write it */
 } counters[] = {
-    {"metrics_offset", offsetof(struct sl_train_state, metrics_offset)},
-    {"best_step", offsetof(struct sl_train_state, best_step)},
-    {"skipped_updates", offsetof(struct sl_train_state, skipped_updates)},
-    {"interval_correct", offsetof(struct sl_train_state, interval_correct)},
-    {"interval_images", offsetof(struct sl_train_state, interval_images)},
+    {"metrics_offset", offsetof(struct sl_train_state, metrics_offset), false},
+    {"best_step", offsetof(struct sl_train_state, best_step), false},
+    {"skipped_updates", offsetof(struct sl_train_state, skipped_updates), false},
+    {"skipped_in_row", offsetof(struct sl_train_state, skipped_in_row), true},
+    {"interval_correct", offsetof(struct sl_train_state, interval_correct), false},
+    {"interval_images", offsetof(struct sl_train_state, interval_images), false},
 };
 static const struct {
     const char *key;
@@ -160,7 +162,8 @@ static sl_status read_state(const json_t *root, const char *path, struct sl_trai
         names[COUNTERS + i] = reals[i].key;
     SL_TRY(sl_json_known_keys(object, names, COUNTERS + REALS, path));
     for (size_t i = 0; i < COUNTERS; i++)
-        SL_TRY(sl_json_uint(object, counters[i].key, path, INT64_MAX, counter_at(state, i)));
+        if (!counters[i].later || json_object_get(object, counters[i].key))
+            SL_TRY(sl_json_uint(object, counters[i].key, path, INT64_MAX, counter_at(state, i)));
     for (size_t i = 0; i < REALS; i++)
         SL_TRY(sl_json_double(object, reals[i].key, path, real_at(state, i)));
     return SL_OK;

@@ -94,16 +94,17 @@ static sl_status guarded_step(struct sl_run *r, const struct sl_batch *b, sl_ste
                        (unsigned long long)r->state.step);
     }
     if (st != SL_ERR_DIVERGED) {
-        r->diverged_in_row = 0;
+        r->state.skipped_in_row = 0;
         return st;
     }
-    if (r->config.train.nan_policy == SL_NAN_STOP || ++r->diverged_in_row > SKIPS_IN_ROW ||
+    if (r->config.train.nan_policy == SL_NAN_STOP || r->state.skipped_in_row >= SKIPS_IN_ROW ||
         r->state.skipped_updates >= SKIPS_IN_ALL)
         return sl_error_prefix(
             st, "%s: training diverged (checkpoints are kept; a smaller train.lr may help)",
             r->dir);
     *applied = false;
     r->state.skipped_updates++;
+    r->state.skipped_in_row++;
     sl_run_log(&r->metrics, SL_LOG_WARN, "update skipped: %s", sl_error_message());
     return SL_OK;
 }

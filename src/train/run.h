@@ -30,7 +30,6 @@ struct sl_run {
     bool resumed;
     sl_eval_result last_eval;
     double last_loss, last_top1, last_speed; /* of the last whole interval */
-    size_t diverged_in_row;
     size_t saves_failed; /* periodic ones, in a row */
     uint64_t saved_step; /* of the last periodic one that did not fail */
     /* clock */

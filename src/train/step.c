@@ -245,7 +245,8 @@ sl_status sl_stepper_step(struct sl_stepper *s, const uint8_t *images, const int
         *result = r;
         SL_FAIL(SL_ERR_DIVERGED,
                 "step %llu: loss %g, gradient norm %g; first tensor with a non-finite gradient: %s",
-                (unsigned long long)t, r.loss, r.grad_norm, first_bad_gradient(s));
+                (unsigned long long)t, isnan(r.loss) ? NAN : r.loss, /* never "-nan" */
+                r.grad_norm, first_bad_gradient(s));
     }
     const double clip = s->train->clip;
     const float scale = clip > 0 && r.grad_norm >= clip ? (float)(clip / r.grad_norm) : 1.0f;

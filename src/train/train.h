@@ -57,6 +57,7 @@ struct sl_train_state { /* everything besides parameters and moments that a resu
     double best_top1;        /* -1 = none yet */
     uint64_t best_step;
     uint64_t skipped_updates; /* by nan_policy skip */
+    uint64_t skipped_in_row;  /* of them, since the last update that was applied */
     double interval_loss;     /* sums since the last metrics line, so that a resume repeats it */
     uint64_t interval_correct, interval_images;
 };

@@ -116,4 +116,14 @@ expect 75 stopped timeout --preserve-status -s TERM 1 "$program" train "$work/ti
     --set train.total_steps=100000 --run-dir "$work/kept" -q
 grep -q '"precision": "fp32"' "$work/kept/env.json" || fail "a run that goes on changed its type"
 
-finish $((runs + 12))
+# What nan_policy: skip has counted goes on with the run: of three updates in a row none is left.
+diverging() {
+    expect 76 'training diverged' "$program" train "$work/tiny.yaml" --set train.nan_policy=skip --set train.lr=1e6 \
+        --set model.alpha=0 --set model.qk_norm=none --set train.warmup_steps=0 --set checkpoint.every_steps=1 \
+        --run-dir "$work/skip"
+    [ "$(grep -c 'update skipped' "$work/err")" = "$1" ] || fail "not $1 updates skipped: $(cat "$work/err")"
+}
+diverging 3
+diverging 0
+
+finish $((runs + 14))

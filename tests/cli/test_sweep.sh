@@ -82,11 +82,13 @@ study other <<'Y'
   exclude: ["seed=6"]
 Y
 sed -i 's/^name: tiny/name: other/' "$work/other.yaml"
+expect_out '2 runs, .* 1 to do,' sweep other --from "$work/two/sweep.csv" --plan
+expect_out '2 runs, 1 missing, 1 done' sweep other --from "$work/two/sweep.csv" --status
+[ ! -e "$work/other" ] || fail "a plan wrote $work/other"
 expect 0 "1 rows taken over" "$program" sweep "$work/other.yaml" --dir "$work/other" --from "$work/two/sweep.csv"
 equal "$(ls "$work/other/runs")" alpha-0.5_seed-5 "runs trained"
 equal "$(grep ^alpha-1_seed-5 "$work/other/sweep.csv" | cut -d, -f6-)" \
     "$(grep ^seed-5 "$work/two/sweep.csv" | cut -d, -f5-)" "results of the row taken over"
-expect 64 "neither" sweep other --from "$work/two/sweep.csv" --plan
 expect 66 "none.csv" sweep other --from "$work/none.csv"
 expect 65 "not the table of a study" sweep other --from "$work/other.yaml"
 

@@ -103,6 +103,7 @@ struct sl_train_state state_of(uint64_t step)
                                    .best_top1 = 0.1 * (double)step,
                                    .best_step = step,
                                    .skipped_updates = step + 2,
+                                   .skipped_in_row = step + 1,
                                    .interval_loss = 1.0 / (double)(step + 3),
                                    .interval_correct = step + 4,
                                    .interval_images = step + 5};
@@ -147,6 +148,7 @@ uint64_t load_and_compare(void)
     assert_true(state.metrics_offset == expected.metrics_offset &&
                 state.best_top1 == expected.best_top1 && state.best_step == expected.best_step &&
                 state.skipped_updates == expected.skipped_updates &&
+                state.skipped_in_row == expected.skipped_in_row &&
                 state.interval_loss == expected.interval_loss &&
                 state.interval_correct == expected.interval_correct &&
                 state.interval_images == expected.interval_images);
