@@ -218,8 +218,9 @@ static sl_status run_columns(struct args *a, const struct row *r)
     const size_t n = a->phis.n * a->impls.n, repeats = (size_t)a->repeats;
     double *times = calloc((n + 1) * repeats, sizeof *times), peaks[COLUMNS_MAX] = {0};
     struct result *all = calloc(n, sizeof *all);
-    sl_status st = times && all ? take_peaks(a, r->dtype, peaks)
-                                : cli_usage("out of memory for %zu timings", n * repeats);
+    sl_status st = times && all
+                       ? take_peaks(a, r->dtype, peaks)
+                       : cli_error(SL_ERR_MEMORY, "out of memory for %zu timings", n * repeats);
     if (st == SL_OK)
         st = time_columns(a, r, times);
     if (st == SL_OK)
@@ -263,7 +264,7 @@ static sl_status run_row(struct args *a, const char *dtype, const char *pass, co
     r.bytes = r.B * r.L * r.H * r.K * (r.dtype == SL_BF16 ? 2 : 4);
     r.memory = aligned_alloc(64, (8 * r.bytes + 63) & ~(size_t)63);
     if (!r.memory)
-        return cli_usage("out of memory: %zu bytes of tensors", 8 * r.bytes);
+        return cli_error(SL_ERR_MEMORY, "out of memory: %zu bytes of tensors", 8 * r.bytes);
     fill(&r);
     const sl_status st = run_columns(a, &r);
     free(r.memory);
@@ -294,7 +295,7 @@ static sl_status split_all(struct args *a, char *copies[6])
         const size_t n = strlen(lists[i].text) + 1;
         copies[i] = malloc(n);
         if (!copies[i])
-            return cli_usage("out of memory");
+            return cli_error(SL_ERR_MEMORY, "out of memory");
         memcpy(copies[i], lists[i].text, n);
         const sl_status st = cli_split(copies[i], lists[i].list);
         if (st != SL_OK)
@@ -364,7 +365,8 @@ sl_status cli_bench_attention(const struct cli_verb *verb, int argc, char **argv
         {"heads", 0, CLI_INT, &a.heads, "N", "heads (default 6)"},
         {"batch", 0, CLI_INT, &a.batch, "N", "images (default: about 2e8 FLOP a call)"},
         {"repeats", 0, CLI_INT, &a.repeats, "N", "timed repetitions (default 21)"},
-        {"format", 0, CLI_TEXT, &a.format_text, "FORMAT", "text, json (a line each) or csv"},
+        {"format", 0, CLI_TEXT, &a.format_text, "text|json|csv",
+         "of the table; JSON is a line each"},
     };
     const struct cli_parse p = {verb,       options, sizeof options / sizeof options[0],
                                 &a.machine, 0,       0};

@@ -62,7 +62,7 @@ static sl_status make_inputs(struct subject *s)
     s->labels = calloc(s->batch, sizeof *s->labels);
     s->logits = calloc(s->batch * s->info.classes, sizeof *s->logits);
     if (!s->images || !s->labels || !s->logits)
-        return cli_usage("out of memory for %zu images", s->batch);
+        return cli_error(SL_ERR_MEMORY, "out of memory for %zu images", s->batch);
     uint64_t state = 1;
     for (size_t i = 0; i < bytes; i++) {
         state = state * 6364136223846793005u + 1442695040888963407u;
@@ -111,7 +111,7 @@ static sl_status measure(sl_context *ctx, const struct model_args *a, struct sub
     const size_t n = (size_t)a->steps;
     double *times = calloc(n, sizeof *times), before = 0, after = 0;
     if (!times)
-        return cli_usage("out of memory");
+        return cli_error(SL_ERR_MEMORY, "out of memory");
     sl_status st = once(s); /* warm-up */
     if (st == SL_OK)
         st = cli_peak(ctx, s->info.dtype, &before);
@@ -136,7 +136,7 @@ sl_status cli_bench_model(const struct cli_verb *verb, int argc, char **argv, bo
         {"steps", 0, CLI_INT, &a.steps, "N", "timed steps or passes (default 10)"},
         {"batch", 0, CLI_INT, &a.batch, "N", "images a pass of infer (train: the recipe's)"},
         {"classes", 0, CLI_INT, &a.classes, "C", "classes where the recipe leaves them open"},
-        {"format", 0, CLI_TEXT, &a.format_text, "FORMAT", "text or json"},
+        {"format", 0, CLI_TEXT, &a.format_text, "text|json", "of the result"},
     };
     const struct cli_parse p = {verb,       options, sizeof options / sizeof options[0],
                                 &a.machine, 1,       1};

@@ -61,7 +61,7 @@ static sl_status load(const struct args *a, const char *shape, const char *model
 {
     struct cli_list all = a->set;
     char *copies[2] = {strdup(shape), strdup(model)};
-    sl_status st = copies[0] && copies[1] ? SL_OK : cli_usage("out of memory");
+    sl_status st = copies[0] && copies[1] ? SL_OK : cli_error(SL_ERR_MEMORY, "out of memory");
     for (size_t i = 0; i < 2 && st == SL_OK; i++)
         st = append(&all, copies[i]);
     if (st == SL_OK)
@@ -208,7 +208,7 @@ static sl_status run_shape(sl_context *ctx, const struct args *a, const char *ov
     const size_t rows = a->models.n * PHASES_ROWS;
     t.costs = calloc(rows * t.rounds, sizeof *t.costs);
     t.spare = calloc(t.rounds, sizeof *t.spare);
-    sl_status st = t.costs && t.spare ? SL_OK : cli_usage("out of memory");
+    sl_status st = t.costs && t.spare ? SL_OK : cli_error(SL_ERR_MEMORY, "out of memory");
     if (st == SL_OK)
         st = name_of(overrides, s->name);
     if (st == SL_OK)
@@ -243,7 +243,7 @@ static sl_status run(const struct args *a, const struct figure *figure)
 {
     struct phases_shape *shapes = calloc(a->shapes.n, sizeof *shapes);
     sl_context *ctx = NULL;
-    sl_status st = shapes ? cli_open(&a->machine, &ctx) : cli_usage("out of memory");
+    sl_status st = shapes ? cli_open(&a->machine, &ctx) : cli_error(SL_ERR_MEMORY, "out of memory");
     for (size_t i = 0; i < a->shapes.n && st == SL_OK; i++) {
         st = run_shape(ctx, a, a->shapes.items[i], &shapes[i]);
         if (st == SL_OK)
@@ -269,7 +269,8 @@ sl_status cli_bench_phases(const struct cli_verb *verb, int argc, char **argv)
         {"rounds", 0, CLI_INT, &a.rounds, "N", "timed steps of each model, in turn (default 9)"},
         {"out", 'o', CLI_TEXT, &figure.out, "DIR",
          "also phases.csv and the figure: .gp, .svg, .png"},
-        {"format", 0, CLI_TEXT, &a.format_text, "FORMAT", "text, json (a line each) or csv"},
+        {"format", 0, CLI_TEXT, &a.format_text, "text|json|csv",
+         "of the table; JSON is a line each"},
     };
     const struct cli_parse p = {verb,       options, sizeof options / sizeof options[0],
                                 &a.machine, 1,       1};
