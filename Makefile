@@ -1,7 +1,7 @@
 # The front door: everything here only calls CMake and scripts/.
 BUILD := build
 
-.PHONY: all demo test bench check check-style install clean
+.PHONY: all demo test bench check check-style install uninstall clean
 all: $(BUILD)/build.ninja
 	cmake --build $(BUILD)
 
@@ -29,6 +29,11 @@ check-style:
 
 install: all ## into PREFIX, /usr/local by default; DESTDIR as ever
 	cmake --install $(BUILD) $(if $(PREFIX),--prefix $(PREFIX))
+
+uninstall: ## the files that the last install put there; the same DESTDIR
+	@test -s $(BUILD)/install_manifest.txt || { echo "uninstall: nothing was installed from $(BUILD)" >&2; exit 66; }
+	sed 's|^|$(DESTDIR)|' $(BUILD)/install_manifest.txt | xargs -d '\n' rm -f --
+	@rm $(BUILD)/install_manifest.txt
 
 clean:
 	rm -rf $(BUILD) $(BUILD)-test $(BUILD)-sanitize $(BUILD)-thread

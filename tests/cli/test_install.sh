@@ -124,4 +124,11 @@ for header in softless_explain softless_phases softless_probe softless_study; do
     cc -std=c11 $strict -c header.c $(pkg-config --cflags softless) || fail "$header.h alone"
 done
 
-finish 54
+# ---- and away again: every file, staged under DESTDIR too ----
+DESTDIR=$work/stage cmake --install "$build" --prefix /usr >install.log
+make -s -C "$root" uninstall BUILD="$build" DESTDIR="$work/stage" ||
+    fail "make uninstall: exit $?"
+[ -z "$(find stage ! -type d)" ] || fail "left by uninstall: $(find stage ! -type d)"
+expect 2 'nothing was installed from' make -s -C "$root" uninstall BUILD="$build"
+
+finish 55
