@@ -10,11 +10,13 @@
 
 static const struct look {
     const char *h, *colour;
-    int form; /* of the point, filled; the next lower number is its outline */
+    int forms[2]; /* of the point; the second one where a variant of the same h stands beside */
 } looks[] = {
-    {"softmax", "#000000", 7}, {"relu", "#0072B2", 7},      {"relu2", "#D55E00", 5},
-    {"gelu", "#009E73", 9},    {"softplus", "#CC79A7", 11}, {"identity", "#7F7F7F", 13},
-    {"relu6", "#56B4E9", 15},  {"sigmoid", "#E69F00", 7},   {"silu", "#8B6914", 5},
+    {"softmax", "#000000", {7, 6}},    {"relu", "#0072B2", {7, 6}},
+    {"relu2", "#D55E00", {5, 4}},      {"gelu", "#009E73", {9, 8}},
+    {"softplus", "#CC79A7", {11, 10}}, {"identity", "#7F7F7F", {13, 12}},
+    {"relu6", "#56B4E9", {15, 14}},    {"sigmoid", "#E69F00", {3, 1}},
+    {"silu", "#8B6914", {4, 8}},
 };
 
 /* Of series that share their h: Okabe and Ito's again, without black, which is softmax. */
@@ -200,7 +202,7 @@ static void write_series(FILE *f, const struct plot *p, size_t panel, size_t s)
             fprintf(f, "lines lc rgb '%s' lw 2 dt %zu title ", colour, series->variant % 4 + 2);
         else
             fprintf(f, "linespoints lc rgb '%s' lw 2 dt %zu pt %d ps 0.9 title ", colour,
-                    series->variant % 5 + 1, look->form - (int)(series->variant % 2));
+                    series->variant % 5 + 1, look->forms[series->variant % 2]);
         figure_quoted(f, title);
         fprintf(f, ", \\\n");
     }
