@@ -272,8 +272,8 @@ static sl_status gather(struct plot *p, const struct plot_sources *from)
             return st;
     }
     if (p->n == 0)
-        return cli_usage("no run of %s has ended; 'softless sweep %s' works it off", from->names[0],
-                         from->names[0]);
+        return cli_error(SL_ERR_INPUT, "no run of %s has ended; 'softless sweep %s' works it off",
+                         from->names[0], from->names[0]);
     sorted = p;
     qsort(p->points, p->n, sizeof *p->points, by_place);
     return SL_OK;

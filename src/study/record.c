@@ -197,27 +197,28 @@ sl_status sl_study_record(sl_study *s, size_t i, sl_status status, const char *w
 
 /* A table of another study: its lines, and where in a line status and recipe stand. */
 struct foreign {
-    const char *header;
-    char **rows, *field; /* [n]; room for the longest line */
+    char *header, **rows, *field; /* [n]; room for the longest line */
     size_t n, status, recipe;
 };
 
 /* Splits text, which must outlive t, into lines. */
 static sl_status read_foreign(const char *path, char *text, struct foreign *t)
 {
-    char *rest = NULL;
-    t->header = strtok_r(text, "\n", &rest);
+    char *row;
+    SL_TRY(sl_study_next_row(path, NULL, &text, &t->header));
     if (!t->header || !sl_study_column(t->header, "status", 6, &t->status) ||
         !sl_study_column(t->header, "recipe", 6, &t->recipe))
         SL_FAIL(SL_ERR_DATA, "%s is not the table of a study: no columns recipe and status", path);
-    for (char *line = strtok_r(NULL, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
+    for (;;) {
+        SL_TRY(sl_study_next_row(path, t->header, &text, &row));
+        if (!row)
+            return SL_OK;
         char **grown = sl_regrow(t->rows, t->n, t->n + 1, sizeof *grown);
         if (!grown)
             return SL_ERR_MEMORY;
         t->rows = grown;
-        t->rows[t->n++] = line;
+        t->rows[t->n++] = row;
     }
-    return SL_OK;
 }
 
 /* The row in t becomes that of a run, in memory only; the file it would be has a first line too. */

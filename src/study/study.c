@@ -54,6 +54,32 @@ void sl_study_row_text(const char *row, size_t n, char *text)
     *text = '\0';
 }
 
+static size_t count_fields(const char *row)
+{
+    bool quoted = false;
+    size_t n = 1;
+    for (; *row; row++) {
+        quoted = quoted != (*row == '"');
+        n += *row == ',' && !quoted;
+    }
+    return n;
+}
+
+sl_status sl_study_next_row(const char *path, const char *header, char **rest, char **row)
+{
+    char *start = *rest + strspn(*rest, "\r\n"), *end = start + strcspn(start, "\r\n");
+    *row = end > start ? start : NULL;
+    *rest = end + (*end != '\0');
+    *end = '\0';
+    if (*row && header && count_fields(*row) != count_fields(header))
+        SL_FAIL(
+            SL_ERR_DATA,
+            "%s is damaged: its row '%.60s' has %zu fields instead of %zu; take the row out and "
+            "its run is trained again",
+            path, *row, count_fields(*row), count_fields(header));
+    return SL_OK;
+}
+
 bool sl_study_column(const char *header, const char *name, size_t length, size_t *n)
 {
     size_t column = 0;
@@ -122,21 +148,21 @@ static sl_status take_row(struct sl_study *s, const char *path, const char *row,
 /* A table file: the header must be ours. */
 static sl_status read_rows(struct sl_study *s, const char *path, bool *added)
 {
-    char *text = NULL, *rest = NULL;
+    char *text = NULL, *row;
     size_t size;
     SL_TRY(sl_read_file(path, SL_TABLE_CAP, &text, &size));
-    sl_status st = SL_OK;
-    bool first = true;
-    for (char *line = strtok_r(text, "\n", &rest); line && st == SL_OK;
-         line = strtok_r(NULL, "\n", &rest), first = false) {
-        if (!first)
-            st = take_row(s, path, line, added);
-        else if (strcmp(line, s->header) != 0)
-            st = sl_error_set(SL_ERR_CONFIG,
-                              "%s is the table of a study with other axes or of another version "
-                              "(its first line differs); give the study another --dir "
-                              "and take the rows of the same recipes over by --from",
-                              path);
+    char *rest = text;
+    sl_status st = sl_study_next_row(path, NULL, &rest, &row);
+    if (row && strcmp(row, s->header) != 0)
+        st = sl_error_set(SL_ERR_CONFIG,
+                          "%s is the table of a study with other axes or of another version (its "
+                          "first line differs); give the study another --dir and take the rows of "
+                          "the same recipes over by --from",
+                          path);
+    while (row && st == SL_OK) {
+        st = sl_study_next_row(path, s->header, &rest, &row);
+        if (row && st == SL_OK)
+            st = take_row(s, path, row, added);
     }
     sl_free(text);
     return st;
@@ -230,6 +256,8 @@ sl_status sl_study_open(const char *path, const char *const *overrides, size_t n
     SL_TRY(SL_NEW(s, 1));
     SL_TRY_FREE(sl_study_expand(s, path, overrides, n, &base));
     s->dir = dir ? sl_strdup(dir) : sl_asprintf("studies/%s", base.config.name);
+    for (size_t k = s->dir ? strlen(s->dir) : 0; k > 1 && s->dir[k - 1] == '/'; k--)
+        s->dir[k - 1] = '\0'; /* "DIR/" from a shell's completion */
     s->table = s->dir ? sl_path_join(s->dir, "sweep.csv") : NULL;
     SL_TRY_FREE(s->table ? SL_OK : SL_ERR_MEMORY);
     SL_TRY_FREE(list_sizes(s, base.config.eval.sizes));

@@ -54,6 +54,10 @@ sl_status sl_study_expand(struct sl_study *study, const char *path, const char *
 sl_status sl_study_value(size_t option, const struct sl_config *config, char **text);
 /* Reads the table and the rows of runs; write: adds new ones to the table. */
 sl_status sl_study_merge(struct sl_study *study, bool write);
+/* The next row of a table of lines that end with LF or CRLF, empty ones left out; NULL behind the
+ * last. *rest, the text to come, moves on and is written to. SL_ERR_DATA: not as many fields as the
+ * header has (NULL: any number). */
+sl_status sl_study_next_row(const char *path, const char *header, char **rest, char **row);
 /* Number of the column with this name (length bytes) in the first line of a table. */
 bool sl_study_column(const char *header, const char *name, size_t length, size_t *n);
 /* The n-th field of a row without its quotes, "" behind the last, to text: strlen(row) + 1 bytes.

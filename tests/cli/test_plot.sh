@@ -26,7 +26,7 @@ study alpha <<'Y'
   model.alpha: [0, 0.5, 1]
   exclude: ["model.h=softmax model.alpha!=1", "seed=1 model.alpha=0.5"]
 Y
-expect 64 "no run of alpha.yaml has ended" "$program" plot alpha.yaml --dir alpha
+expect 66 "no run of alpha.yaml has ended" "$program" plot alpha.yaml --dir alpha
 sweep alpha
 expect_out 'figure: alpha/figure.png, alpha/figure.svg' "$program" plot alpha.yaml --dir alpha --report
 check "columns" grep -qx 'panel,series,alpha,runs,diverged,top1,top1_se,core_hours,core_hours_se' alpha/figure.csv

@@ -69,6 +69,10 @@ cp "$work/two/sweep.csv" "$work/record/"
 expect_out '6 runs, 6 done' sweep record
 equal "$(ls "$work/record/runs" | wc -l)" 0 "runs trained in spite of the table"
 expect 78 "made by another recipe" sweep record --set train.lr=0.01
+sed -i 's/$/\r/' "$work/record/sweep.csv" # a spreadsheet's line ends
+expect_out '6 runs, 6 done' sweep record --status
+sed -i '3s/,done,.*/,done,0/' "$work/record/sweep.csv"
+expect 65 "damaged: its row .* fields instead of" sweep record
 rm "$work/record/sweep.csv"
 expect 78 "study of another recipe" sweep record --set train.lr=0.01
 cp "$work/grid.yaml" "$work/record.yaml"
@@ -145,4 +149,4 @@ expect_out '2 runs, 1 done, 1 diverged' sweep diverges --set train.clip=0
 grep -q '^lr-1000000,[0-9a-f]*,diverged,1000000,0,,' "$work/diverges/sweep.csv" || fail "$(cat "$work/diverges/sweep.csv")"
 expect_out '2 runs, 1 done, 1 diverged' sweep diverges --set train.clip=0
 
-finish 43
+finish 46
