@@ -111,7 +111,7 @@ do for [form in 'png svg'] {
     $p0_6 using 1:2:3 with yerrorbars lc rgb '#56B4E9' lw 1.2 ps 0 notitle, \
     $p0_6 using 1:2 with linespoints lc rgb '#56B4E9' lw 2 dt 1 pt 15 ps 0.9 title 'relu6', \
     $p0_7 using 1:2:3 with yerrorbars lc rgb '#E69F00' lw 1.2 ps 0 notitle, \
-    $p0_7 using 1:2 with linespoints lc rgb '#E69F00' lw 2 dt 1 pt 7 ps 0.9 title 'sigmoid', \
+    $p0_7 using 1:2 with linespoints lc rgb '#E69F00' lw 2 dt 1 pt 3 ps 0.9 title 'sigmoid', \
     1/0 notitle
   unset multiplot
   unset output
