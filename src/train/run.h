@@ -30,8 +30,8 @@ struct sl_run {
     bool resumed;
     sl_eval_result last_eval;
     double last_loss, last_top1, last_speed; /* of the last whole interval */
-    size_t saves_failed; /* periodic ones, in a row */
-    uint64_t saved_step; /* of the last periodic one that did not fail */
+    size_t saves_failed;                     /* periodic ones, in a row */
+    uint64_t saved_step;                     /* of the last periodic one that did not fail */
     /* clock */
     double start, start_cpu, interval_start, interval_wait, last_progress;
     double apart_s; /* spent on evaluation and saving in this session */
